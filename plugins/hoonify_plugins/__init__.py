@@ -1,0 +1,1 @@
+"""The middleware plugins that ship with Hoonify Router, registered like anyone's."""

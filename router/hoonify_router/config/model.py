@@ -1,0 +1,145 @@
+"""The configuration as typed structures; ``config/router.yaml`` is one of these, checked in full.
+
+Each docstring and each field's comment here is what an operator's editor shows: the JSON Schema is made from them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+
+class Duration(float):
+    """A length of time in seconds, written ``30``, ``30s``, ``15m``, ``2h`` or ``1d``."""
+
+
+def _says(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The HTTP door."""
+
+    host: Annotated[str, _says("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, _says("TCP port; 0 takes a free one.", ge=0, le=65535)] = 8000
+    workers: Annotated[int, _says("Gateway processes that share the port.", ge=1, le=256)] = 1
+    state_dir: Annotated[
+        str | None,
+        _says("Where keys and other state live; default: var/ beside this file."),
+    ] = None
+    max_body_bytes: Annotated[int, _says("Largest request body.", ge=1024)] = 16 * 1024 * 1024
+    ping_interval: Annotated[
+        Duration, _says("A waiting stream gets an SSE comment this often; 0 turns it off.")
+    ] = Duration(15)
+
+
+class Pricing(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What a million tokens cost."""
+
+    input: Annotated[float, _says("Per million prompt tokens.", ge=0)]
+    output: Annotated[float, _says("Per million completion tokens.", ge=0)]
+
+
+class BackendDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Defaults for every home of one backend."""
+
+    python: Annotated[
+        str | None, _says("Interpreter that runs its engine workers; default: the router's own.")
+    ] = None
+    options: Annotated[
+        dict[str, Any], _says("Options for every home of this backend; a home's own win.")
+    ] = field(default_factory=dict)
+    load_stall: Annotated[
+        Duration, _says("A load that shows no progress for this long has failed.")
+    ] = Duration(300)
+    load_timeout: Annotated[Duration, _says("A load may take this long at most.")] = Duration(7200)
+    drain_timeout: Annotated[
+        Duration, _says("When a home stops, its running requests get this long to finish.")
+    ] = Duration(30)
+
+
+class HomeConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One place where a model runs."""
+
+    backend: Annotated[str, _says("Name of an installed backend: `hoonify-router plugins list`.")]
+    options: Annotated[dict[str, Any], _says("The backend's own options.")] = field(
+        default_factory=dict
+    )
+    url: Annotated[
+        str | None, _says("Base URL of a server that already runs; nothing is started.")
+    ] = None
+    api_key: Annotated[str | None, _says("Key for `url`; write ${NAME} to take it from the environment.")] = None
+    python: Annotated[str | None, _says("Interpreter for this home's engine worker.")] = None
+    weight: Annotated[int, _says("Share of the model's requests, against its other homes.", ge=1, le=1000)] = 1
+
+
+class ModelConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One model of the catalog and where it lives. Give either `backend` (one home) or `homes`."""
+
+    provider: Annotated[str, _says("Who made the model.")]
+    context_length: Annotated[int, _says("Tokens of prompt and answer together.", ge=1)]
+    description: Annotated[str, _says("One or two sentences for the catalog.")] = ""
+    modalities: Annotated[
+        list[Literal["text", "image"]], _says("What it takes besides text.")
+    ] = field(default_factory=lambda: ["text"])
+    pricing: Pricing | None = None
+    created: Annotated[int, _says("Unix time of the model's release, as /v1/models shows it.", ge=0)] = 0
+    backend: Annotated[
+        str | None, _says("The model's home: edit this line to re-home it.")
+    ] = None
+    options: Annotated[dict[str, Any], _says("The backend's own options.")] = field(
+        default_factory=dict
+    )
+    url: Annotated[str | None, _says("Base URL of a server that already runs.")] = None
+    api_key: Annotated[str | None, _says("Key for `url`.")] = None
+    python: Annotated[str | None, _says("Interpreter for this model's engine worker.")] = None
+    homes: Annotated[list[HomeConfig], _says("Several homes for one model.")] = field(
+        default_factory=list
+    )
+    start: Annotated[
+        Literal["always", "on_demand"],
+        _says("Start the home with the router, or at the first request."),
+    ] = "always"
+
+    def all_homes(self) -> list[HomeConfig]:
+        """Return the homes, the short form included, in the order of the file."""
+        if self.homes or self.backend is None:
+            return self.homes
+        return [HomeConfig(self.backend, self.options, self.url, self.api_key, self.python)]
+
+
+class Config(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole file."""
+
+    models: Annotated[dict[str, ModelConfig], _says("The catalog, by the ID that clients ask for.")]
+    server: ServerConfig = field(default_factory=ServerConfig)
+    pipeline: Annotated[
+        list[str], _says("Middleware plugins that every request passes; their phase decides the order.")
+    ] = field(default_factory=list)
+    plugins: Annotated[dict[str, dict[str, Any]], _says("Each plugin's own settings.")] = field(
+        default_factory=dict
+    )
+    backends: Annotated[dict[str, BackendDefaults], _says("Defaults per backend.")] = field(
+        default_factory=dict
+    )
+
+
+class LoadedConfig(Struct, frozen=True):
+    """A checked configuration and where it came from.
+
+    Args:
+        path: The file; relative paths inside it count from its folder.
+        config: Its content, environment variables filled in.
+        state_dir: Absolute folder for keys and other state (not created yet).
+    """
+
+    path: Path
+    config: Config
+    state_dir: Path
+
+    @property
+    def base_dir(self) -> Path:
+        """Return the folder from which relative paths in the file count."""
+        return self.path.parent
