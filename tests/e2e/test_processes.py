@@ -1,0 +1,172 @@
+"""Processes come, die and go as design promises: nothing is cut silently, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from .conftest import alive, wait_until
+
+ECHO = """
+server: {port: 8000}
+models:
+  parrot:
+    provider: Nobody
+    context_length: 4096
+    backend: echo
+    options: {token_delay: 0.02}
+"""
+
+
+def words(count: int) -> list[dict[str, str]]:
+    return [{"role": "user", "content": " ".join(f"w{i}" for i in range(count))}]
+
+
+def stream_lines(router: Any, count: int) -> Any:
+    return httpx.stream(
+        "POST",
+        f"{router.base_url}/chat/completions",
+        json={"model": "parrot", "messages": words(count), "stream": True},
+        timeout=30,
+    )
+
+
+def test_a_killed_engine_ends_its_streams_with_an_error_and_comes_back(start_router: Any) -> None:
+    """SIGKILL of the worker in mid-stream: error event, [DONE], and the next request succeeds."""
+    router = start_router(ECHO)
+    router.wait_ready()
+    (engine,) = router.engines()
+    with stream_lines(router, 500) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        seen = [next(lines) for _ in range(5)]
+        os.kill(engine, signal.SIGKILL)
+        seen += list(lines)
+    assert seen[-1] == "data: [DONE]"
+    assert '"error"' in seen[-2]
+    assert not any('"finish_reason":"stop"' in line for line in seen)
+    wait_until(lambda: router.engines() not in ([], [engine]), 20, "a new engine")
+    router.wait_ready()
+    with openai.OpenAI(base_url=router.base_url, api_key="none", max_retries=0) as client:
+        again = client.chat.completions.create(model="parrot", messages=words(3))  # type: ignore[arg-type]
+    assert again.choices[0].message.content == "w0 w1 w2"
+
+
+def test_ctrl_c_leaves_no_process(start_router: Any) -> None:
+    """After Ctrl-C the exit status is 0 and every process of the router is gone."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    assert len(router.processes()) >= 4
+    assert router.stop() == 0
+    wait_until(lambda: not router.processes(), 2, "the last process to go")
+    assert "Traceback" not in router.output
+
+
+def test_sigterm_lets_a_running_stream_finish(start_router: Any) -> None:
+    """A stream that runs when SIGTERM comes is finished, not cut."""
+    router = start_router(ECHO)
+    router.wait_ready()
+    with stream_lines(router, 60) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        next(lines)
+        router.process.terminate()
+        seen = list(lines)
+    assert seen[-1] == "data: [DONE]"
+    assert any('"finish_reason":"stop"' in line for line in seen)
+    assert router.process.wait(30) == 0
+    wait_until(lambda: not router.processes(), 2, "the last process to go")
+
+
+def test_sigkill_of_the_main_process_takes_the_rest_along(start_router: Any) -> None:
+    """A second after SIGKILL of the main process there is no engine; gateways follow."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    engines = router.engines()
+    assert engines
+    router.process.kill()
+    router.process.wait(5)
+    killed = time.monotonic()
+    wait_until(lambda: not any(alive(pid) for pid in engines), 2, "the engine to go")
+    assert time.monotonic() - killed < 1.5
+    wait_until(lambda: not router.processes(), 5, "gateways and supervisor to go")
+
+
+def test_two_gateways_share_one_engine(start_router: Any) -> None:
+    """With --workers 2 there is one engine, and many connections are all answered."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    assert len(router.engines()) == 1
+    for _ in range(20):
+        answer = httpx.post(
+            f"{router.base_url}/chat/completions", json={"model": "parrot", "messages": words(2)}
+        )
+        assert answer.json()["choices"][0]["message"]["content"] == "w0 w1"
+    assert len(router.engines()) == 1
+
+
+def test_a_client_that_leaves_frees_the_slot(start_router: Any) -> None:
+    """With one slot, a request right after an abandoned stream is served at once."""
+    router = start_router(ECHO.replace("token_delay: 0.02", "token_delay: 0.02, slots: 1"))
+    router.wait_ready()
+    with stream_lines(router, 3000) as answer:
+        next(line for line in answer.iter_lines() if line)
+    started = time.monotonic()
+    answer = httpx.post(
+        f"{router.base_url}/chat/completions",
+        json={"model": "parrot", "messages": words(2)},
+        timeout=30,
+    )
+    assert answer.status_code == 200
+    assert time.monotonic() - started < 5
+
+
+def test_a_misspelt_key_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    """The operator reads file, line and the likely key, and no traceback."""
+    config = tmp_path / "router.yaml"
+    config.write_text(ECHO.replace("provider:", "provder:"))
+    for command in ("check", "serve"):
+        done = subprocess.run(
+            [sys.executable, "-m", "hoonify_router", command, "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        line = next(line for line in done.stderr.splitlines() if "provder" in line)
+        assert "router.yaml:5: models.parrot.provder" in line
+        assert "provider" in line.partition("provder")[2]
+        assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_2(start_router: Any, tmp_path: Path) -> None:
+    """Two routers on one port: the second one says so and leaves nothing."""
+    first = start_router(ECHO)
+    first.wait_ready()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "hoonify_router", "serve"),
+            *("--config", str(tmp_path / "router.yaml"), "--port", str(first.port)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert str(first.port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_health_needs_no_key(shipped: Any, path: str) -> None:
+    """Probes come without a key."""
+    assert httpx.get(shipped.base_url.removesuffix("/v1") + path).status_code == 200
