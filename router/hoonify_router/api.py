@@ -53,6 +53,8 @@ class Engine(ABC, Generic[OptionsT]):
     Example::
 
         class ParrotEngine(Engine[ParrotOptions]):
+            options_type = ParrotOptions
+
             async def load(self, options, progress):
                 progress("waking the parrot", 1, 1)
 
@@ -65,6 +67,9 @@ class Engine(ABC, Generic[OptionsT]):
                 yield Finish("stop")
                 yield Counted(Usage(prompt_tokens=1, completion_tokens=1))
     """
+
+    options_type: ClassVar[type[Struct]]
+    """The backend's options Struct; the worker makes the argument of ``load`` of it."""
 
     @abstractmethod
     async def load(self, options: OptionsT, progress: ProgressCallback) -> None:

@@ -60,7 +60,7 @@ class Progress(Struct, tag="progress"):
 
 
 class Ready(Struct, tag="ready"):
-    """The engine is loaded and has answered a warm-up request."""
+    """The engine is loaded; the supervisor warms it up with a request before anyone else may ask."""
 
     capabilities: Capabilities
 
