@@ -1,0 +1,23 @@
+"""Find the installed plugins, check them one by one, and join them to the router.
+
+Entry points are read by our own loader, since pluggy's stops at the first that fails. A plugin is taken
+whole or not at all. One that is broken is a warning; it becomes a refusal only where ``router.yaml`` names
+what it was to bring.
+"""
+
+from hoonify_router.loader.assembly import build_pipeline, collect_routes, plugin_context
+from hoonify_router.loader.discovery import load_plugins
+from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins, names_in
+from hoonify_router.loader.suggestions import did_you_mean
+
+__all__ = [
+    "Failure",
+    "PluginInfo",
+    "Plugins",
+    "build_pipeline",
+    "collect_routes",
+    "did_you_mean",
+    "load_plugins",
+    "names_in",
+    "plugin_context",
+]

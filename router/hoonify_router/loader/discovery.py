@@ -1,0 +1,270 @@
+"""Load every installed plugin by itself, so that one that is broken leaves the others alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pluggy
+
+from hoonify_router import hookspecs
+from hoonify_router.api import (
+    API_VERSION,
+    ENTRY_POINT_GROUP,
+    Backend,
+    MiddlewareSpec,
+    ServerBackend,
+    WorkerBackend,
+)
+from hoonify_router.errors import PluginError
+from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
+from hoonify_router.loader.records import checked_list
+from hoonify_router.loader.suggestions import did_you_mean, explain, on_one_line
+
+PREFIX = "hoonify_"
+
+
+def load_plugins(
+    *,
+    names_required: Collection[str] = (),
+    entry_points: Iterable[EntryPoint] | None = None,
+) -> Plugins:
+    """Load, check and register all installed plugins.
+
+    Args:
+        names_required: Backends and middleware that must be there, see ``names_in``.
+        entry_points: What to load instead of the installed plugins.
+
+    Raises:
+        PluginError: Something required is missing or broken; anything else broken is a failure
+            of the result.
+    """
+    if entry_points is None:
+        entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    loading = _Loading()
+    for entry_point in _without_duplicates(entry_points, loading.failures):
+        loading.take(entry_point)
+    plugins = loading.finish()
+    plugins.require(names_required)
+    return plugins
+
+
+def distribution_of(entry_point: EntryPoint) -> str:
+    """Return name and version of the distribution that brings an entry point."""
+    try:
+        return f"{entry_point.dist.name} {entry_point.dist.version}"  # type: ignore[union-attr]
+    except Exception:  # given by hand, or its METADATA is missing or damaged
+        return "unknown distribution"
+
+
+def _without_duplicates(
+    entry_points: Iterable[EntryPoint], failures: list[Failure]
+) -> list[EntryPoint]:
+    """Return what to load, by name; of a name that is taken twice neither is loaded."""
+    by_name: dict[str, list[EntryPoint]] = defaultdict(list)
+    for entry_point in entry_points:
+        if entry_point not in by_name[entry_point.name]:
+            by_name[entry_point.name].append(entry_point)
+    unique = []
+    for name, found in sorted(by_name.items()):
+        if len(found) == 1:
+            unique.append(found[0])
+            continue
+        owners = sorted(distribution_of(entry_point) for entry_point in found)
+        failures.append(
+            Failure(
+                name,
+                " and ".join(owners),
+                f"{' and '.join(owners)} both bring a plugin of this name, so neither is used;"
+                " uninstall one of them",
+            )
+        )
+    return unique
+
+
+@dataclass
+class _Loading:
+    """What has been found so far."""
+
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("hoonify"))
+    infos: list[PluginInfo] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    backends: dict[str, list[tuple[PluginInfo, Backend]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    middleware: dict[str, list[tuple[PluginInfo, MiddlewareSpec]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def __post_init__(self) -> None:
+        self.manager.add_hookspecs(hookspecs)
+
+    def take(self, entry_point: EntryPoint) -> None:
+        """Load one plugin whole, or note why it cannot be used and leave no trace of it."""
+        name, distribution = entry_point.name, distribution_of(entry_point)
+        try:
+            plugin = _import(entry_point)
+            warning = _check_version(plugin)
+            hooks = self._check_hooks(plugin)
+            self._register(plugin, name)
+            backends = self._records(
+                name, "hoonify_register_backends", WorkerBackend, ServerBackend
+            )
+            middleware = self._records(name, "hoonify_register_middleware", MiddlewareSpec)
+        except Exception as error:  # whatever a plugin does wrong, the others must load
+            if self.manager.has_plugin(name):  # older pluggys leave a refused one half registered
+                self.manager.unregister(name=name)
+            message = str(error) if isinstance(error, PluginError) else explain(error)
+            self.failures.append(
+                Failure(name, distribution, message, error=error.__cause__ or error)
+            )
+            return
+        if warning:
+            self.warnings.append(f"plugin {name!r} ({distribution}): {warning}")
+        provides = (*(record.name for record in backends), *(spec.name for spec in middleware))
+        info = PluginInfo(name, distribution, _summary(plugin), provides, hooks)
+        self.infos.append(info)
+        for backend in backends:
+            self.backends[backend.name].append((info, backend))
+        for spec in middleware:
+            self.middleware[spec.name].append((info, spec))
+
+    def finish(self) -> Plugins:
+        """Return everything, without the records whose names are taken twice."""
+        return Plugins(
+            backends=self._unique("backend", self.backends),
+            middleware=self._unique("middleware", self.middleware),
+            manager=self.manager,
+            infos=tuple(self.infos),
+            failures=tuple(self.failures),
+            warnings=tuple(self.warnings),
+        )
+
+    def _check_hooks(self, plugin: Any) -> tuple[str, ...]:
+        """Return the hooks that a plugin implements; refuse what would never be called."""
+        known = {name for name in dir(hookspecs) if name.startswith(PREFIX)}
+        hooks = []
+        for attribute in dir(plugin):
+            options = self.manager.parse_hookimpl_opts(plugin, attribute)
+            if options is None:
+                self._check_unmarked(plugin, attribute, known)
+                continue
+            hook = options.get("specname") or attribute
+            if hook not in known:
+                if options.get("optionalhook"):
+                    continue
+                raise PluginError(f"there is no hook {hook!r}{did_you_mean(hook, known)}")
+            if options.get("wrapper") or options.get("hookwrapper"):
+                raise PluginError(
+                    f"{hook} is a hook wrapper; the router calls plain functions only"
+                )
+            if inspect.iscoroutinefunction(getattr(plugin, attribute)):
+                raise PluginError(f"{hook} is declared with `async def`; hooks are plain functions")
+            hooks.append(hook)
+        if not hooks:
+            raise PluginError("it implements no hook; is anything in it marked with @hookimpl?")
+        return tuple(hooks)
+
+    def _check_unmarked(self, plugin: Any, attribute: str, known: set[str]) -> None:
+        """Refuse a function that looks like a hook and lacks the mark of one."""
+        if not attribute.startswith(PREFIX):
+            return
+        if not inspect.isfunction(inspect.getattr_static(plugin, attribute, None)):
+            return
+        if self.manager.parse_hookspec_opts(plugin, attribute) is not None:
+            return
+        hint = "put @hookimpl above it"
+        if attribute not in known:
+            hint = f"no hook has this name{did_you_mean(attribute, known)}"
+        raise PluginError(f"{attribute} would never be called: {hint}")
+
+    def _register(self, plugin: Any, name: str) -> None:
+        try:
+            if self.manager.register(plugin, name) is None:
+                raise PluginError("pluggy did not register it")
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(self._validation_message(plugin, error)) from error
+        except ValueError as error:
+            other = self.manager.get_name(plugin)
+            raise PluginError(f"its module is already registered as plugin {other!r}") from error
+
+    def _validation_message(self, plugin: Any, error: pluggy.PluginValidationError) -> str:
+        for attribute in dir(plugin):
+            options = self.manager.parse_hookimpl_opts(plugin, attribute)
+            if options is None:
+                continue
+            hook = options.get("specname") or attribute
+            takes = set(inspect.signature(getattr(hookspecs, hook)).parameters)
+            given = inspect.signature(getattr(plugin, attribute)).parameters
+            if extra := [name for name in given if name not in takes]:
+                return (
+                    f"{hook} declares {', '.join(map(repr, extra))}, which the hook does not have;"
+                    f" it has {', '.join(map(repr, sorted(takes))) or 'no arguments'}"
+                )
+        return on_one_line(str(error))
+
+    def _records(self, name: str, hook: str, *kinds: type[Any]) -> list[Any]:
+        """Call one plugin's registration hook and return its checked records."""
+        records: list[Any] = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            if impl.plugin_name != name:
+                continue
+            try:
+                result = impl.function()
+            except (Exception, SystemExit) as error:
+                raise PluginError(f"{hook} failed: {explain(error)}") from error
+            records.extend(checked_list(hook, result, kinds))
+        return records
+
+    def _unique(self, kind: str, found: dict[str, list[tuple[PluginInfo, Any]]]) -> dict[str, Any]:
+        unique = {}
+        for name, owners in sorted(found.items()):
+            if len(owners) == 1:
+                unique[name] = owners[0][1]
+                continue
+            by = " and ".join(f"plugin {info.name!r} ({info.distribution})" for info, _ in owners)
+            self.failures.append(
+                Failure(
+                    owners[0][0].name,
+                    " and ".join(sorted({info.distribution for info, _ in owners})),
+                    f"{kind} {name!r} is brought by {by}, so neither is used; uninstall one of them",
+                    names=(name,),
+                )
+            )
+        return unique
+
+
+def _import(entry_point: EntryPoint) -> Any:
+    try:
+        return entry_point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{entry_point.value} cannot be imported: {explain(error)}") from error
+
+
+def _check_version(plugin: Any) -> str:
+    """Return a warning or nothing; refuse a plugin made for another major version."""
+    version = getattr(plugin, "hoonify_api_version", API_VERSION)
+    if not (
+        isinstance(version, tuple) and len(version) == 2 and all(type(n) is int for n in version)
+    ):
+        raise PluginError(
+            f"hoonify_api_version is {version!r}, expected a pair such as {API_VERSION}"
+        )
+    made_for, here = f"{version[0]}.{version[1]}", f"{API_VERSION[0]}.{API_VERSION[1]}"
+    if version[0] != API_VERSION[0]:
+        raise PluginError(f"it is made for plugin API {made_for}, this router has {here}")
+    if version > API_VERSION:
+        return f"it is made for plugin API {made_for}, this router has {here}; parts may be missing"
+    return ""
+
+
+def _summary(plugin: Any) -> str:
+    lines = (inspect.getdoc(plugin) or "").strip().splitlines()
+    return lines[0] if lines else ""
