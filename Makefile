@@ -1,0 +1,61 @@
+# `make help` lists the targets. Works with GNU make 3.81 and later, on Linux and macOS.
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve dev test test-all lint bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEFAULT := $(VENV)/.installed-default
+DEV := $(VENV)/.installed-dev
+INPUTS := pyproject.toml requirements/install.py
+
+# A folder that was moved or copied, or whose Python is gone, starts over.
+STALE := $(shell if [ -f $(DEFAULT) ] && { [ ! -x $(BIN)/python ] || ! grep -qxF "$(CURDIR)" $(DEFAULT); }; then rm -rf $(VENV); fi)
+
+# The Python that makes the environment; `make install PYTHON=python3.12` names another.
+PYTHON :=
+# More arguments for the command behind `serve`, `test`, `test-all`, `bench`.
+ARGS :=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+install: $(DEFAULT) ## make .venv with all that the CPU default needs
+
+serve: install ## start the router: make serve ARGS="--port 9000"
+	@exec $(BIN)/hoonify-router serve $(ARGS)
+
+dev: $(DEV) ## install the development tools too
+
+test: $(DEV) ## run the default tests
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(DEV) ## run every test, the slow ones too
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict router backends plugins
+	@$(BIN)/lint-imports
+
+bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+lock: $(DEV) ## write requirements/*.txt anew from pyproject.toml
+	@$(BIN)/tox run -q -e lock
+
+clean: ## remove .venv and everything built; keys and other state in config/var stay
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@sh requirements/make-venv $(VENV) $(PYTHON)
+
+$(DEFAULT): requirements/default.txt $(INPUTS) | $(BIN)/python
+	@$(BIN)/python requirements/install.py requirements/default.txt
+	@echo $(CURDIR) > $@
+
+$(DEV): requirements/dev.txt $(INPUTS) | $(BIN)/python
+	@$(BIN)/python requirements/install.py requirements/dev.txt
+	@echo $(CURDIR) > $(DEFAULT); echo $(CURDIR) > $@

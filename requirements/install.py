@@ -1,0 +1,71 @@
+"""Install what a lock file lists, and this checkout itself, into the environment that runs this.
+
+    .venv/bin/python requirements/install.py requirements/default.txt
+
+Every file is checked against the lock's hashes. Standard library only, and quiet: one moving line on a
+terminal, two lines elsewhere, pip's whole output after a failure.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = re.compile(r"(?:Collecting|Requirement already satisfied:|Ignoring) ([A-Za-z0-9._-]+)")
+
+
+def pip(*arguments: str) -> Iterator[str]:
+    """Run pip, yield its lines as they come; end this program with its output if it fails."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        for line in process.stdout:
+            said.append(line)
+            yield line
+    if process.returncode:
+        print(f"\n{''.join(said)}\npip ended with {process.returncode}: {' '.join(command)}")
+        raise SystemExit(1)
+
+
+def install_locked(lock: Path) -> int:
+    """Install the lock's packages, show how far it is, return how many there are."""
+    total = len(re.findall(r"^[a-z0-9]\S*==", lock.read_text(), re.MULTILINE))
+    shown = sys.stdout.isatty()
+    seen: set[str] = set()
+    for line in pip(
+        "install", "--progress-bar", "off", "--require-hashes", "--requirement", str(lock)
+    ):
+        if not shown:
+            continue
+        if found := PACKAGE.match(line.strip()):
+            seen.add(found[1])
+            print(f"\r\x1b[K  {len(seen):3}/{total} {found[1]}", end="", flush=True)
+        elif line.startswith("Installing collected packages"):
+            print("\r\x1b[K  unpacking", end="", flush=True)
+    if shown:
+        print("\r\x1b[K", end="")
+    return total
+
+
+def main() -> None:
+    """Install the lock named on the command line, then this checkout."""
+    lock = Path(sys.argv[1])
+    started = time.monotonic()
+    print(f"installing what {lock} lists (once; the first time takes a minute or so)", flush=True)
+    total = install_locked(lock)
+    # The build tools are locked too, so nothing is fetched here.
+    for _ in pip("install", "--no-deps", "--no-build-isolation", "--editable", "."):
+        pass
+    print(f"{total} packages are in place after {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
