@@ -37,7 +37,7 @@ lint: $(DEV) ## check style, types and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict router backends plugins
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
 	@$(BIN)/python benchmarks/run.py $(ARGS)
