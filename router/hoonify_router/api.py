@@ -348,6 +348,8 @@ __all__ = [
     "BackendEvent",
     "Command",
     "Engine",
+    "HomeConfig",
+    "LoadedConfig",
     "Middleware",
     "MiddlewareSpec",
     "Phase",
