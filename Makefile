@@ -21,11 +21,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 install: $(DEFAULT) ## make .venv with all that the CPU default needs
+	@:
 
 serve: install ## start the router: make serve ARGS="--port 9000"
 	@exec $(BIN)/hoonify-router serve $(ARGS)
 
 dev: $(DEV) ## install the development tools too
+	@:
 
 test: $(DEV) ## run the default tests
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = re.compile(r"(?:Collecting|Requirement already satisfied:|Ignoring) ([A-Za-z0-9._-]+)")
+LOCKED = re.compile(r"([a-z0-9][a-z0-9._-]*)==")
+FROM_LINE = re.compile(r"\(line (\d+)\)")
 
 
 def pip(*arguments: str) -> Iterator[str]:
@@ -36,23 +37,22 @@ def pip(*arguments: str) -> Iterator[str]:
 
 
 def install_locked(lock: Path) -> int:
-    """Install the lock's packages, show how far it is, return how many there are."""
-    total = len(re.findall(r"^[a-z0-9]\S*==", lock.read_text(), re.MULTILINE))
+    """Install the lock's packages, show how far it is, return how many it lists."""
+    lines = enumerate(lock.read_text().splitlines(), 1)
+    names = {number: found[1] for number, line in lines if (found := LOCKED.match(line))}
+    places = {number: place for place, number in enumerate(names, 1)}
     shown = sys.stdout.isatty()
-    seen: set[str] = set()
     for line in pip(
         "install", "--progress-bar", "off", "--require-hashes", "--requirement", str(lock)
     ):
-        if not shown:
-            continue
-        if found := PACKAGE.match(line.strip()):
-            seen.add(found[1])
-            print(f"\r\x1b[K  {len(seen):3}/{total} {found[1]}", end="", flush=True)
-        elif line.startswith("Installing collected packages"):
+        found = FROM_LINE.search(line)  # pip names the line of the lock that it works on
+        if shown and found and (number := int(found[1])) in names:
+            print(f"\r\x1b[K  {places[number]}/{len(names)} {names[number]}", end="", flush=True)
+        elif shown and line.startswith("Installing collected packages"):
             print("\r\x1b[K  unpacking", end="", flush=True)
     if shown:
         print("\r\x1b[K", end="")
-    return total
+    return len(names)
 
 
 def main() -> None:
@@ -64,7 +64,9 @@ def main() -> None:
     # The build tools are locked too, so nothing is fetched here.
     for _ in pip("install", "--no-deps", "--no-build-isolation", "--editable", "."):
         pass
-    print(f"{total} packages are in place after {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"{total} locked packages are in place after {time.monotonic() - started:.0f} s", flush=True
+    )
 
 
 if __name__ == "__main__":
