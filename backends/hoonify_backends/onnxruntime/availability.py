@@ -1,0 +1,97 @@
+"""A quick look whether a home can run here, without importing an engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from msgspec import Struct
+
+from hoonify_backends.onnxruntime.model_folder import FolderProblem, read_model_folder
+from hoonify_backends.onnxruntime.options import OnnxOptions
+from hoonify_router.api import HomeConfig, Unavailable
+
+_FLAVOURS = ("onnxruntime", "onnxruntime-gpu")
+
+
+def check(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | None:
+    """Return why the home cannot run here, or ``None``.
+
+    A home with an interpreter of its own may have modules that this process has not: then only files and
+    devices are looked at, and the engine looks again when it loads.
+    """
+    assert isinstance(options, OnnxOptions)
+    if home.python is None and (missing := missing_library()):
+        return missing
+    if options.provider in ("cuda", "tensorrt") and not has_nvidia_device():
+        return Unavailable(
+            "This model needs an NVIDIA GPU, and there is none.",
+            f"provider: {options.provider} is set, but neither a /dev/nvidia* device nor nvidia-smi"
+            " shows a GPU; use provider: auto or cpu to run without one",
+        )
+    try:
+        read_model_folder(base_dir / options.model)
+    except FolderProblem as problem:
+        return Unavailable(problem.reason, problem.detail)
+    return None
+
+
+def missing_library() -> Unavailable | None:
+    """Return what is wrong with ONNX Runtime in this interpreter, or ``None``."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return Unavailable(
+            "ONNX Runtime is not installed.",
+            "pip install 'hoonify-router[onnx]' (or [onnx-gpu] for NVIDIA GPUs)",
+        )
+    return clashing_libraries()
+
+
+def clashing_libraries() -> Unavailable | None:
+    """Return a refusal where both flavours are installed: they own the same files, the last one wins."""
+    found = [name for name in _FLAVOURS if _is_installed(name)]
+    if len(found) < 2:
+        return None
+    return Unavailable(
+        "The engine's installation is broken.",
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: uninstall both,"
+        " then install only one: pip uninstall -y onnxruntime onnxruntime-gpu &&"
+        " pip install 'hoonify-router[onnx]' (or [onnx-gpu])",
+    )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def has_nvidia_device() -> bool:
+    """Tell whether an NVIDIA GPU can be seen, by its device file or by asking the driver's tool.
+
+    ONNX Runtime's own list of providers says only what it was compiled with.
+    """
+    if any(name[6:].isdigit() for name in _device_files() if name.startswith("nvidia")):
+        return True
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return False
+    try:
+        done = subprocess.run(
+            [tool, "--list-gpus"], capture_output=True, timeout=5, check=False, text=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0 and "GPU " in done.stdout
+
+
+def _device_files() -> list[str]:
+    try:
+        return os.listdir("/dev")
+    except OSError:
+        return []

@@ -1,0 +1,114 @@
+"""What ``options:`` of an ``onnxruntime`` home may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+
+def _says(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class SamplingDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """What is sampled where the client says nothing.
+
+    A field that is left out here counts as the model's own ``genai_config.json`` says in ``search``, and
+    so a client that sets no temperature gets the model's, not OpenAI's 1.
+    """
+
+    temperature: Annotated[
+        float | None, _says("Randomness; 0 always takes the likeliest token.", ge=0, le=2)
+    ] = None
+    top_p: Annotated[
+        float | None,
+        _says("Only the likeliest tokens that have this much probability.", gt=0, le=1),
+    ] = None
+    top_k: Annotated[int | None, _says("Only this many likeliest tokens; 0 is no limit.", ge=0)] = (
+        None
+    )
+    min_p: Annotated[
+        float | None,
+        _says("Only tokens at least this probable, relative to the likeliest.", ge=0, le=1),
+    ] = None
+    repetition_penalty: Annotated[
+        float | None, _says("Over 1 makes tokens that have been seen less likely.", gt=0, le=10)
+    ] = None
+
+
+class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """Options of one ONNX Runtime home."""
+
+    model: Annotated[
+        str, _says("Folder of the exported model, relative to this file.", min_length=1)
+    ]
+    provider: Annotated[
+        Provider,
+        _says(
+            "Where to run. auto: an NVIDIA GPU if there is one, else the CPU; cuda and tensorrt fail"
+            " instead of falling back."
+        ),
+    ] = "auto"
+    device_id: Annotated[int, _says("Which NVIDIA GPU, as nvidia-smi counts.", ge=0)] = 0
+    slots: Annotated[
+        int | None,
+        _says(
+            "Requests that run at once. Default: as many as kv_memory_gib has room for, at most 16.",
+            ge=1,
+            le=1024,
+        ),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        _says("Tokens of prompt and answer together; default: all that the model can.", ge=8),
+    ] = None
+    kv_memory_gib: Annotated[
+        float,
+        _says(
+            "Memory for the keys and values of all slots; the home refuses to start over it.", gt=0
+        ),
+    ] = 4.0
+    threads: Annotated[
+        int | None,
+        _says(
+            "CPU threads of the model; default: all cores this process may use. 1 is best for models"
+            " of a few MB.",
+            ge=1,
+            le=1024,
+        ),
+    ] = None
+    spinning: Annotated[
+        bool,
+        _says(
+            "Let threads spin while they wait: faster with two threads or more, burns the cores."
+        ),
+    ] = False
+    prefill_chunk: Annotated[
+        int,
+        _says(
+            "Prompt tokens that are read between two steps of the running answers: fewer keep streams"
+            " smoother, more read prompts faster.",
+            ge=16,
+        ),
+    ] = 256
+    max_waiting: Annotated[
+        int, _says("Requests that may wait for a slot; more are refused with 429.", ge=0)
+    ] = 64
+    reuse_prefixes: Annotated[
+        bool,
+        _says(
+            "Keep the keys and values of finished requests, so that the next turn of a conversation"
+            " starts where the last one ended."
+        ),
+    ] = True
+    sampling: Annotated[
+        SamplingDefaults,
+        _says("Sampling where the client says nothing; default: the model's own."),
+    ] = field(default_factory=SamplingDefaults)
+    provider_options: Annotated[
+        dict[str, str | int | float | bool],
+        _says("Passed to the CUDA or TensorRT execution provider as they are."),
+    ] = field(default_factory=dict)
