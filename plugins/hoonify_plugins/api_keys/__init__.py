@@ -1,0 +1,64 @@
+"""API keys: who may ask, checked in memory, kept in SQLite.
+
+Named in ``pipeline:``, it refuses every request without a good key with 401. Its command ``keys`` makes,
+lists and revokes keys; all gateways follow within two seconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from hoonify_plugins.api_keys.commands import KEYS_COMMAND
+from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
+from hoonify_plugins.api_keys.record import new_key
+from hoonify_plugins.api_keys.settings import NAME, APIKeysSettings, problems_of, settings_in
+from hoonify_plugins.api_keys.sqlite import open_store
+from hoonify_router.api import Command, LoadedConfig, MiddlewareSpec, PluginContext, hookimpl
+
+hoonify_api_version = (1, 0)
+
+
+@hookimpl
+def hoonify_register_middleware() -> list[MiddlewareSpec]:
+    """Offer ``api_keys`` for ``pipeline:``."""
+    return [
+        MiddlewareSpec(
+            name=NAME,
+            summary="Asks every request for an API key.",
+            settings=APIKeysSettings,
+            build=lambda settings, context: APIKeysMiddleware(
+                lambda: open_store(settings, context.loaded), context.log
+            ),
+        )
+    ]
+
+
+@hookimpl
+def hoonify_register_commands() -> list[Command]:
+    """Add ``hoonify-router keys``."""
+    return [KEYS_COMMAND]
+
+
+@hookimpl
+def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
+    """Check what the types of the settings cannot say."""
+    try:
+        settings = settings_in(loaded)
+    except msgspec.ValidationError:
+        return []  # the router has told it already
+    return problems_of(settings)
+
+
+@hookimpl
+def hoonify_startup(context: PluginContext) -> None:
+    """Make the first key where there has never been one, for the banner to show once."""
+    if NAME not in context.loaded.config.pipeline:
+        return
+    settings = settings_in(context.loaded)
+    record, key = new_key("first", settings.first_plan)
+    store = open_store(settings, context.loaded)
+    try:
+        if store.add_first(record):
+            context.announcements["api_key"] = key
+    finally:
+        store.close()

@@ -1,0 +1,121 @@
+"""The good keys in memory, kept in step with a store that other processes write to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError
+
+T = TypeVar("T")
+
+
+class Keyring:
+    """All keys that are not revoked, by their digests.
+
+    The store is only touched in a thread of its own, so that neither a slow disk nor other work in the
+    default pool holds up the event loop or a revocation.
+
+    Args:
+        open_store: Opens the store; called in that thread.
+        log: Where trouble is told.
+        interval: Seconds between two looks at the store.
+    """
+
+    def __init__(
+        self, open_store: Callable[[], KeyStore], log: logging.Logger, interval: float = 1.0
+    ) -> None:
+        self._open_store = open_store
+        self._log = log
+        self._interval = interval
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
+        self._store: KeyStore | None = None
+        self._good: dict[bytes, KeyRecord] = {}
+        self._mark = 0
+        self._reachable = True
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read all keys and follow the store from now on.
+
+        Raises:
+            StoreError: It cannot be opened or read.
+        """
+        self._store = await self._in_thread(self._open_store)
+        await self._refresh(self._store)
+        self._following = asyncio.create_task(self._follow(), name="follow the key store")
+
+    async def stop(self) -> None:
+        """Stop following and close the store; may be called whatever ``start`` came to."""
+        for task in (self._following, self._next):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, StoreError):
+                    await task
+        if self._store is not None:
+            await self._in_thread(self._store.close)
+            self._store = None
+        self._thread.shutdown(wait=False)
+
+    def find(self, digest: bytes) -> KeyRecord | None:
+        """Return the key with this digest, as far as it is known in memory."""
+        return self._good.get(digest)
+
+    async def catch_up(self) -> None:
+        """Return once all that was in the store before this call is known.
+
+        Any number of callers share one look at the store, so that a flood of wrong keys costs it nothing.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        if self._store is None:
+            raise StoreError("the key store is not open")
+        if self._next is None:
+            self._next = asyncio.create_task(self._take_turn(self._store), name="read new keys")
+            self._next.add_done_callback(_note_exception)
+        await asyncio.shield(self._next)
+
+    async def _take_turn(self, store: KeyStore) -> None:
+        async with (
+            self._turn
+        ):  # wait for a look that has begun: it may have missed the caller's key
+            self._next = None
+            await self._refresh(store)
+
+    async def _refresh(self, store: KeyStore) -> None:
+        records, self._mark = await self._in_thread(lambda: store.changes(self._mark))
+        for record in records:
+            if record.revoked is None:
+                self._good[record.digest] = record
+            else:
+                self._good.pop(record.digest, None)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.catch_up()
+            except StoreError as error:
+                if self._reachable:
+                    self._log.error("%s; the keys known so far stay good", error)
+                self._reachable = False
+            else:
+                if not self._reachable:
+                    self._log.warning("the key store can be read again")
+                self._reachable = True
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _note_exception(task: asyncio.Task[None]) -> None:
+    """Take the exception out of a task whose callers may all have left."""
+    if not task.cancelled():
+        task.exception()
