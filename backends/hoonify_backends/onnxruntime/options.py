@@ -21,21 +21,24 @@ class SamplingDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True, f
     """
 
     temperature: Annotated[
-        float | None, _says("Randomness; 0 always takes the likeliest token.", ge=0, le=2)
+        Annotated[float, Meta(ge=0, le=2)] | None,
+        _says("Randomness; 0 always takes the likeliest token."),
     ] = None
     top_p: Annotated[
-        float | None,
-        _says("Only the likeliest tokens that have this much probability.", gt=0, le=1),
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        _says("Only the likeliest tokens that together have this much probability."),
     ] = None
-    top_k: Annotated[int | None, _says("Only this many likeliest tokens; 0 is no limit.", ge=0)] = (
-        None
-    )
+    top_k: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        _says("Only this many likeliest tokens; 0 is no limit."),
+    ] = None
     min_p: Annotated[
-        float | None,
-        _says("Only tokens at least this probable, relative to the likeliest.", ge=0, le=1),
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        _says("Only tokens at least this probable, relative to the likeliest."),
     ] = None
     repetition_penalty: Annotated[
-        float | None, _says("Over 1 makes tokens that have been seen less likely.", gt=0, le=10)
+        Annotated[float, Meta(gt=0, le=10)] | None,
+        _says("Over 1 makes tokens that have been seen less likely."),
     ] = None
 
 
@@ -54,16 +57,14 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     ] = "auto"
     device_id: Annotated[int, _says("Which NVIDIA GPU, as nvidia-smi counts.", ge=0)] = 0
     slots: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=1, le=1024)] | None,
         _says(
-            "Requests that run at once. Default: as many as kv_memory_gib has room for, at most 16.",
-            ge=1,
-            le=1024,
+            "Requests that run at once. Default: as many as kv_memory_gib has room for, at most 16."
         ),
     ] = None
     max_length: Annotated[
-        int | None,
-        _says("Tokens of prompt and answer together; default: all that the model can.", ge=8),
+        Annotated[int, Meta(ge=8)] | None,
+        _says("Tokens of prompt and answer together; default: all that the model can."),
     ] = None
     kv_memory_gib: Annotated[
         float,
@@ -72,12 +73,10 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         ),
     ] = 4.0
     threads: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=1, le=1024)] | None,
         _says(
             "CPU threads of the model; default: all cores this process may use. 1 is best for models"
-            " of a few MB.",
-            ge=1,
-            le=1024,
+            " of a few MB."
         ),
     ] = None
     spinning: Annotated[
