@@ -5,18 +5,25 @@ whole or not at all. One that is broken is a warning; it becomes a refusal only 
 what it was to bring.
 """
 
-from hoonify_router.loader.assembly import build_pipeline, collect_routes, plugin_context
+from hoonify_router.loader.assembly import (
+    build_pipeline,
+    collect_commands,
+    collect_routes,
+    plugin_context,
+)
 from hoonify_router.loader.discovery import load_plugins
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins, names_in
-from hoonify_router.loader.suggestions import did_you_mean
+from hoonify_router.loader.suggestions import did_you_mean, explain
 
 __all__ = [
     "Failure",
     "PluginInfo",
     "Plugins",
     "build_pipeline",
+    "collect_commands",
     "collect_routes",
     "did_you_mean",
+    "explain",
     "load_plugins",
     "names_in",
     "plugin_context",

@@ -1,18 +1,20 @@
-"""Build what the configuration names out of the loaded plugins: the pipeline and extra routes."""
+"""Build what the configuration names out of the loaded plugins: the pipeline, extra routes and commands."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
-from hoonify_router.api import Middleware, Phase, PluginContext, Route
+from hoonify_router.api import Command, Middleware, Phase, PluginContext, Route
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.errors import PluginError
-from hoonify_router.loader.plugins import Failure, Plugins
-from hoonify_router.loader.records import checked_list
+from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
+from hoonify_router.loader.records import RecordT, checked_list
 from hoonify_router.loader.suggestions import explain
 
 
@@ -59,15 +61,60 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
 
 def collect_routes(plugins: Plugins, context: PluginContext) -> tuple[list[Route], list[Failure]]:
     """Return the plugins' extra routes, and why some plugins' cannot be used."""
-    routes: list[Route] = []
+    found, failures = _collect(plugins, "hoonify_register_routes", Route, context=context)
+    return [route for _, route in found], failures
+
+
+def collect_commands(
+    plugins: Plugins, reserved: Collection[str]
+) -> tuple[dict[str, tuple[PluginInfo, Command]], list[Failure]]:
+    """Return the plugins' extra commands by name, and why some cannot be used.
+
+    Args:
+        plugins: All plugins.
+        reserved: Names that no plugin may take.
+    """
+    found, failures = _collect(plugins, "hoonify_register_commands", Command)
+    commands: dict[str, tuple[PluginInfo, Command]] = {}
+    for plugin, command in sorted(found, key=lambda pair: (pair[1].name, pair[0].name)):
+        try:
+            if command.name in reserved:
+                raise PluginError(f"the command {command.name!r} is the router's own")
+            if command.name in commands:
+                other = commands[command.name][0]
+                raise PluginError(
+                    f"plugin {other.name!r} ({other.distribution}) brings the command"
+                    f" {command.name!r} too; uninstall one of them"
+                )
+            _try_arguments(command)
+        except PluginError as error:
+            failures.append(Failure(plugin.name, plugin.distribution, str(error), error=error))
+        else:
+            commands[command.name] = (plugin, command)
+    return commands, failures
+
+
+def _try_arguments(command: Command) -> None:
+    """Find out on a parser of no consequence whether a command can declare its arguments."""
+    try:
+        command.add_arguments(argparse.ArgumentParser(add_help=False))
+    except Exception as error:
+        raise PluginError(f"the command {command.name!r} failed: {explain(error)}") from error
+
+
+def _collect(
+    plugins: Plugins, hook: str, kind: type[RecordT], **arguments: Any
+) -> tuple[list[tuple[PluginInfo, RecordT]], list[Failure]]:
+    found: list[tuple[PluginInfo, RecordT]] = []
     failures: list[Failure] = []
-    hook = "hoonify_register_routes"
-    for outcome in plugins.call(hook, context=context):
+    for outcome in plugins.call(hook, **arguments):
         plugin = outcome.plugin
         try:
             if outcome.error is not None:
                 raise PluginError(f"{hook} failed: {explain(outcome.error)}") from outcome.error
-            routes.extend(checked_list(hook, outcome.result, (Route,)))
+            records = checked_list(hook, outcome.result, (kind,))
         except PluginError as error:
             failures.append(Failure(plugin.name, plugin.distribution, str(error), error=error))
-    return routes, failures
+        else:
+            found.extend((plugin, record) for record in records)
+    return found, failures
