@@ -1,1 +1,39 @@
 """Configuration: typed structures, a strict YAML loader and the JSON Schema made from them."""
+
+from hoonify_router.config.durations import Duration
+from hoonify_router.config.loader import (
+    find_config,
+    load_config,
+    merged_options,
+    options_for,
+    settings_for,
+)
+from hoonify_router.config.model import (
+    BackendDefaults,
+    Config,
+    HomeConfig,
+    LoadedConfig,
+    ModelConfig,
+    Pricing,
+    ServerConfig,
+    home_id,
+)
+from hoonify_router.config.schema import json_schema
+
+__all__ = [
+    "BackendDefaults",
+    "Config",
+    "Duration",
+    "HomeConfig",
+    "LoadedConfig",
+    "ModelConfig",
+    "Pricing",
+    "ServerConfig",
+    "find_config",
+    "home_id",
+    "json_schema",
+    "load_config",
+    "merged_options",
+    "options_for",
+    "settings_for",
+]

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from hoonify_router.config.durations import Duration
 
-class Duration(float):
-    """A length of time in seconds, written ``30``, ``30s``, ``15m``, ``2h`` or ``1d``."""
+MODEL_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*"
+MAX_MODEL_ID = 128
 
 
 def _says(text: str, **limits: Any) -> Meta:
@@ -22,11 +23,11 @@ def _says(text: str, **limits: Any) -> Meta:
 class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The HTTP door."""
 
-    host: Annotated[str, _says("Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, _says("Address to listen on.", min_length=1)] = "127.0.0.1"
     port: Annotated[int, _says("TCP port; 0 takes a free one.", ge=0, le=65535)] = 8000
     workers: Annotated[int, _says("Gateway processes that share the port.", ge=1, le=256)] = 1
     state_dir: Annotated[
-        str | None,
+        Annotated[str, Meta(min_length=1)] | None,
         _says("Where keys and other state live; default: var/ beside this file."),
     ] = None
     max_body_bytes: Annotated[int, _says("Largest request body.", ge=1024)] = 16 * 1024 * 1024
@@ -52,9 +53,11 @@ class BackendDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True):
         dict[str, Any], _says("Options for every home of this backend; a home's own win.")
     ] = field(default_factory=dict)
     load_stall: Annotated[
-        Duration, _says("A load that shows no progress for this long has failed.")
+        Duration, _says("A load that shows no progress for this long has failed.", gt=0)
     ] = Duration(300)
-    load_timeout: Annotated[Duration, _says("A load may take this long at most.")] = Duration(7200)
+    load_timeout: Annotated[Duration, _says("A load may take this long at most.", gt=0)] = Duration(
+        7200
+    )
     drain_timeout: Annotated[
         Duration, _says("When a home stops, its running requests get this long to finish.")
     ] = Duration(30)
@@ -70,25 +73,29 @@ class HomeConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     url: Annotated[
         str | None, _says("Base URL of a server that already runs; nothing is started.")
     ] = None
-    api_key: Annotated[str | None, _says("Key for `url`; write ${NAME} to take it from the environment.")] = None
+    api_key: Annotated[
+        str | None, _says("Key for `url`; write ${NAME} to take it from the environment.")
+    ] = None
     python: Annotated[str | None, _says("Interpreter for this home's engine worker.")] = None
-    weight: Annotated[int, _says("Share of the model's requests, against its other homes.", ge=1, le=1000)] = 1
+    weight: Annotated[
+        int, _says("Share of the model's requests, against its other homes.", ge=1, le=1000)
+    ] = 1
 
 
 class ModelConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One model of the catalog and where it lives. Give either `backend` (one home) or `homes`."""
 
-    provider: Annotated[str, _says("Who made the model.")]
+    provider: Annotated[str, _says("Who made the model.", min_length=1)]
     context_length: Annotated[int, _says("Tokens of prompt and answer together.", ge=1)]
     description: Annotated[str, _says("One or two sentences for the catalog.")] = ""
-    modalities: Annotated[
-        list[Literal["text", "image"]], _says("What it takes besides text.")
-    ] = field(default_factory=lambda: ["text"])
+    modalities: Annotated[list[Literal["text", "image"]], _says("What it takes besides text.")] = (
+        field(default_factory=lambda: ["text"])
+    )
     pricing: Pricing | None = None
-    created: Annotated[int, _says("Unix time of the model's release, as /v1/models shows it.", ge=0)] = 0
-    backend: Annotated[
-        str | None, _says("The model's home: edit this line to re-home it.")
-    ] = None
+    created: Annotated[
+        int, _says("Unix time of the model's release, as /v1/models shows it.", ge=0)
+    ] = 0
+    backend: Annotated[str | None, _says("The model's home: edit this line to re-home it.")] = None
     options: Annotated[dict[str, Any], _says("The backend's own options.")] = field(
         default_factory=dict
     )
@@ -116,7 +123,8 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True):
     models: Annotated[dict[str, ModelConfig], _says("The catalog, by the ID that clients ask for.")]
     server: ServerConfig = field(default_factory=ServerConfig)
     pipeline: Annotated[
-        list[str], _says("Middleware plugins that every request passes; their phase decides the order.")
+        list[str],
+        _says("Middleware plugins that every request passes; their phase decides the order."),
     ] = field(default_factory=list)
     plugins: Annotated[dict[str, dict[str, Any]], _says("Each plugin's own settings.")] = field(
         default_factory=dict
@@ -130,16 +138,39 @@ class LoadedConfig(Struct, frozen=True):
     """A checked configuration and where it came from.
 
     Args:
-        path: The file; relative paths inside it count from its folder.
+        path: The file, absolute; relative paths inside it count from its folder.
         config: Its content, environment variables filled in.
         state_dir: Absolute folder for keys and other state (not created yet).
+        lines: Line of each setting, by its path such as ``models.qwen-3.options.model``.
+        name: The file as the operator named it, for messages.
     """
 
     path: Path
     config: Config
     state_dir: Path
+    lines: dict[str, int] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def base_dir(self) -> Path:
         """Return the folder from which relative paths in the file count."""
         return self.path.parent
+
+    def locate(self, problem: str) -> str:
+        """Return a plugin's ``path: what is wrong`` with the file and the line before it."""
+        path = problem.partition(": ")[0]
+        name = self.name or str(self.path)
+        while path and path not in self.lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return f"{name}:{self.lines[path]}: {problem}" if path else f"{name}: {problem}"
+
+
+def home_id(model_id: str, index: int, count: int) -> str:
+    """Return the name of a model's home within its configuration.
+
+    Args:
+        model_id: The model's catalog ID.
+        index: Which of its homes, from 0.
+        count: How many it has; the only one is called like the model.
+    """
+    return model_id if count == 1 else f"{model_id}/{index}"

@@ -1,0 +1,135 @@
+"""Load the configuration: find the file, read it, check all of it, fill in what it leaves out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec import inspect as mi
+
+from hoonify_router.config.checker import INVALID, Checker
+from hoonify_router.config.model import Config, HomeConfig, LoadedConfig
+from hoonify_router.config.nodes import MappingNode, dotted
+from hoonify_router.config.problems import Problems, shown
+from hoonify_router.config.rules import Installed, Rules
+from hoonify_router.errors import ConfigError
+
+DEFAULT_PATH = Path("config") / "router.yaml"
+CONFIG_VARIABLE = "HOONIFY_CONFIG"
+STATE_VARIABLE = "HOONIFY_STATE_DIR"
+MAX_FILE_BYTES = 1024 * 1024
+
+StructT = TypeVar("StructT", bound=Struct)
+
+
+def find_config(given: str | Path | None = None, env: Mapping[str, str] | None = None) -> Path:
+    """Return the configuration's path: ``given``, else ``HOONIFY_CONFIG``, else ``config/router.yaml``.
+
+    Raises:
+        ConfigError: Nothing was given, and the default does not exist.
+    """
+    named = given or (os.environ if env is None else env).get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    if not DEFAULT_PATH.exists():
+        what = f"no such file; name one with --config FILE or {CONFIG_VARIABLE}"
+        raise ConfigError([f"{DEFAULT_PATH}: {what}"])
+    return DEFAULT_PATH
+
+
+def load_config(
+    path: str | Path,
+    *,
+    backend_options: Mapping[str, type[Struct]],
+    plugin_settings: Mapping[str, type[Struct]],
+    url_backends: Collection[str] | None = None,
+    broken: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> LoadedConfig:
+    """Return the checked configuration.
+
+    Args:
+        path: The YAML file.
+        backend_options: Options Struct of every installed backend, by its name.
+        plugin_settings: Settings Struct of every installed middleware plugin, by its name.
+        url_backends: Backends for which a home's ``url`` makes sense; ``None`` allows it for all.
+        broken: Why a plugin that is installed could not be loaded, by its name: for the message
+            when the file names it.
+        env: Environment for ``${NAME}`` and the state folder; default: this process's.
+
+    Raises:
+        ConfigError: The file cannot be read, or anything in it is wrong; it has every problem.
+    """
+    environment = os.environ if env is None else env
+    problems = Problems(str(path))
+    root = _read(Path(path), environment, problems)
+    Rules(Installed(backend_options, plugin_settings, url_backends, broken or {}), problems).apply(
+        root
+    )
+    config = Checker(problems).check(root, mi.type_info(Config))
+    problems.raise_if_any()
+    if config is INVALID:  # unreachable as long as every check notes what it finds
+        raise ConfigError([f"{path}: is not valid"])
+    absolute = Path(path).absolute()
+    lines = {dotted(node.path): node.where[0] for node in root.walk()}
+    return LoadedConfig(
+        absolute, config, _state_dir(config, absolute, environment), lines, str(path)
+    )
+
+
+def merged_options(loaded: LoadedConfig, home: HomeConfig) -> dict[str, Any]:
+    """Return a home's options with its backend's defaults filled in, as plain data."""
+    defaults = loaded.config.backends.get(home.backend)
+    return {**(defaults.options if defaults else {}), **home.options}
+
+
+def options_for(loaded: LoadedConfig, home: HomeConfig, options_type: type[StructT]) -> StructT:
+    """Return a home's options, its backend's defaults filled in, as the backend's own Struct."""
+    return msgspec.convert(merged_options(loaded, home), options_type)
+
+
+def settings_for(loaded: LoadedConfig, name: str, settings_type: type[StructT]) -> StructT:
+    """Return the settings of the plugin called ``name`` as the plugin's own Struct."""
+    return msgspec.convert(loaded.config.plugins.get(name, {}), settings_type)
+
+
+def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode:
+    # Imported here, because engine workers use the Structs, and their interpreter may lack PyYAML.
+    from hoonify_router.config.yaml_source import read_yaml
+
+    root = read_yaml(_text_of(path), env, problems)
+    if root is None:
+        raise ConfigError([f"{path}: is empty; it needs at least models:"])
+    if not isinstance(root, MappingNode):
+        raise ConfigError([f"{path}:{root.at[0]}: must be a mapping, got {shown(root)}"])
+    return root
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file"]) from None
+    except IsADirectoryError:
+        raise ConfigError([f"{path}: is a folder, not a file"]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError([f"{path}: is larger than {MAX_FILE_BYTES} bytes"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{line}: is not UTF-8 text"]) from None
+
+
+def _state_dir(config: Config, path: Path, env: Mapping[str, str]) -> Path:
+    if given := env.get(STATE_VARIABLE):
+        return Path(given).expanduser().absolute()
+    return path.parent / Path(config.server.state_dir or "var").expanduser()
