@@ -42,7 +42,7 @@ lint: $(DEV) ## check style, types and layers
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(DEV) ## write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/tox run -q -e lock

@@ -1,0 +1,1 @@
+"""What the router adds to a request: CPU time, latency, time to the first token, cost of a streamed chunk."""

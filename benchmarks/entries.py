@@ -1,0 +1,154 @@
+"""What is compared: the mock by itself, the router before it, and other proxies that are installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.native import CannotMeasure, Programs
+from benchmarks.processes import Cores, Tree, free_port
+
+KEY = re.compile(r"\bhoo_[0-9A-Za-z]{32,}\b")
+MODEL = "bench-model"
+
+
+class Entry(ABC):
+    """One way from the load generator to the mock.
+
+    Args:
+        name: Its column in the table.
+        cores: Where processes run.
+        folder: For its configuration, state and log.
+    """
+
+    model = "mock"
+    key: str | None = None
+
+    def __init__(self, name: str, cores: Cores, folder: Path) -> None:
+        self.name = name
+        self.cores = cores
+        self.folder = folder
+        self.folder.mkdir()
+        self.port = free_port()
+        self.tree = self.start()
+
+    @abstractmethod
+    def start(self) -> Tree:
+        """Start it, return its processes once it answers."""
+
+
+class Direct(Entry):
+    """The mock itself; its cost is what an upstream costs at least, and no part of any gateway."""
+
+    def __init__(self, cores: Cores, folder: Path, programs: Programs) -> None:
+        self._program = programs.mock
+        super().__init__("direct", cores, folder)
+
+    def start(self) -> Tree:
+        tree = Tree([str(self._program), str(self.port)], self.cores.mock, self.folder / "log")
+        tree.wait_for(f"http://127.0.0.1:{self.port}/v1/models", 10)
+        return tree
+
+
+class Router(Entry):
+    """A real ``hoonify-router serve`` with one home, the mock.
+
+    Args:
+        pipeline: Middleware that every request passes.
+        upstream: Port of the mock.
+    """
+
+    model = MODEL
+
+    def __init__(
+        self, name: str, cores: Cores, folder: Path, pipeline: Sequence[str], upstream: int
+    ) -> None:
+        self._pipeline = list(pipeline)
+        self._upstream = upstream
+        super().__init__(name, cores, folder)
+
+    def start(self) -> Tree:
+        config = self.folder / "router.yaml"
+        config.write_text(json.dumps(self._config()))  # JSON is YAML
+        tree = Tree(
+            [sys.executable, "-m", "hoonify_router", "serve", "--config", str(config)],
+            self.cores.gateway,
+            self.folder / "log",
+            {"HOONIFY_STATE_DIR": str(self.folder / "state")},
+        )
+        try:
+            tree.wait_for(f"http://127.0.0.1:{self.port}/ready")
+            if "api_keys" in self._pipeline:
+                self.key = self._first_key(tree)
+        except CannotMeasure:
+            tree.stop()
+            raise
+        return tree
+
+    def _config(self) -> dict[str, Any]:
+        home = {
+            "provider": "Bench",
+            "context_length": 131072,
+            "backend": "openai",
+            "url": f"http://127.0.0.1:{self._upstream}",
+            "options": {"model": "mock"},
+        }
+        return {
+            "server": {"host": "127.0.0.1", "port": self.port, "workers": 1},
+            "pipeline": self._pipeline,
+            "models": {MODEL: home},
+        }
+
+    def _first_key(self, tree: Tree) -> str:
+        found = KEY.search(tree.log.read_text())
+        if not found:
+            raise CannotMeasure(
+                f"the router announced no API key; it said:\n{tree.log.read_text()}"
+            )
+        return found.group()
+
+
+class Nginx(Entry):
+    """nginx as a plain reverse proxy: about the least that a general-purpose proxy costs."""
+
+    def __init__(self, cores: Cores, folder: Path, upstream: int) -> None:
+        self._upstream = upstream
+        super().__init__("nginx", cores, folder)
+
+    @staticmethod
+    def installed() -> bool:
+        """Tell whether there is an nginx to compare with."""
+        return shutil.which("nginx") is not None
+
+    def start(self) -> Tree:
+        config = self.folder / "nginx.conf"
+        config.write_text(f"""
+            daemon off; worker_processes 1; pid {self.folder}/pid; error_log stderr;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log off;
+                client_body_temp_path {self.folder}; proxy_temp_path {self.folder};
+                fastcgi_temp_path {self.folder}; uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
+                client_body_buffer_size 1m; keepalive_requests 10000000;
+                upstream mock {{ server 127.0.0.1:{self._upstream}; keepalive 256; keepalive_requests 10000000; }}
+                server {{
+                    listen 127.0.0.1:{self.port};
+                    location / {{
+                        proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection "";
+                        proxy_buffering off;
+                    }}
+                }}
+            }}""")
+        tree = Tree(
+            ["nginx", "-p", str(self.folder), "-c", str(config)],
+            self.cores.gateway,
+            self.folder / "log",
+        )
+        tree.wait_for(f"http://127.0.0.1:{self.port}/v1/models", 10)
+        return tree
