@@ -13,13 +13,13 @@ from torch import Tensor, nn
 class Shape:
     """Sizes of the network; five layers, because spelling needs a few steps of looking up."""
 
-    vocabulary: int = 1024
+    vocabulary: int = 1280
     hidden: int = 256
     layers: int = 5
     heads: int = 4
     kv_heads: int = 2
     head_dim: int = 64  # CUDA attention kernels take 64, few take less
-    mlp: int = 640
+    mlp: int = 512
     context: int = 1024
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
@@ -138,4 +138,6 @@ class Llama(nn.Module):
 
     def hugging_face_weights(self) -> dict[str, Tensor]:
         """Return the weights under the names of ``LlamaForCausalLM``."""
-        return {f"model.{name}": value.detach().clone() for name, value in self.state_dict().items()}
+        return {
+            f"model.{name}": value.detach().clone() for name, value in self.state_dict().items()
+        }
