@@ -1,0 +1,133 @@
+"""Tokens to text, piece by piece: never half a character, never the whole answer again."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any, Protocol
+
+_REPLACEMENT = "\ufffd"
+_LONGEST_CHARACTER = 4  # bytes; so many byte tokens may have to wait for each other
+
+
+class TokenDecoder(Protocol):
+    """The text of one answer as it grows."""
+
+    def push(self, token: int) -> str:
+        """Take the next token and return the text that is complete now, often that token's own.
+
+        Characters that are still incomplete wait; at the end of an answer they are dropped.
+        """
+
+
+class Detokenizer:
+    """Makes the decoders for one tokenizer's answers.
+
+    Args:
+        tokenizer: A ``tokenizers.Tokenizer``.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        from tokenizers.decoders import ByteLevel
+
+        self._tokenizer = tokenizer
+        added = tokenizer.get_added_tokens_decoder()
+        self._special = frozenset(token for token, entry in added.items() if entry.special)
+        byte_level = isinstance(tokenizer.decoder, ByteLevel)
+        self._table = ByteTable(tokenizer, self._special) if byte_level else None
+
+    def new(self) -> TokenDecoder:
+        """Return a decoder for a new answer."""
+        if self._table is not None:
+            return ByteDecoder(self._table)
+        return WindowDecoder(self._tokenizer, self._special)
+
+
+class ByteTable(dict[int, bytes]):
+    """The bytes of each token of a byte-level vocabulary, filled as tokens are asked for.
+
+    Args:
+        tokenizer: A ``tokenizers.Tokenizer`` whose decoder is ``ByteLevel``.
+        special: Tokens that are no text.
+    """
+
+    def __init__(self, tokenizer: Any, special: frozenset[int]) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+        self._special = special
+        self._bytes = _byte_alphabet()
+
+    def __missing__(self, token: int) -> bytes:
+        name = None if token in self._special else self._tokenizer.id_to_token(token)
+        if name is None:  # special, or a number that pads the vocabulary
+            value = b""
+        else:
+            try:
+                value = bytes([self._bytes[character] for character in name])
+            except KeyError:  # an added token that is written as it is
+                value = name.encode()
+        self[token] = value
+        return value
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """Return which byte each character of a byte-level vocabulary stands for.
+
+    Bytes that are printable characters stand for themselves, the others for characters from 256 on, as
+    GPT-2 began it and every byte-level tokenizer since has kept.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(256 + place): byte for place, byte in enumerate(others)
+    }
+
+
+class ByteDecoder:
+    """For byte-level vocabularies: bytes are joined as UTF-8; what never can be is shown as U+FFFD.
+
+    Args:
+        table: The bytes of each token.
+    """
+
+    def __init__(self, table: ByteTable) -> None:
+        self._table = table
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def push(self, token: int) -> str:
+        """Take the next token and return the text that is complete now."""
+        return self._decode(self._table[token])
+
+
+class WindowDecoder:
+    """For any other vocabulary: decodes the last few tokens with the new one and takes what is added.
+
+    A token's text may depend on the one before it (a space at the very beginning is dropped), so one piece
+    of context is kept.
+
+    Args:
+        tokenizer: A ``tokenizers.Tokenizer``.
+        special: Tokens that are no text.
+    """
+
+    def __init__(self, tokenizer: Any, special: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        self._special = special
+        self._window: list[int] = []
+        self._context = 0  # tokens of the window that have been shown
+        self._shown = 0  # characters that these are
+
+    def push(self, token: int) -> str:
+        """Take the next token and return the text that is complete now."""
+        if token in self._special:
+            return ""
+        self._window.append(token)
+        text = self._tokenizer.decode(self._window)
+        waiting = len(self._window) - self._context
+        if text.endswith(_REPLACEMENT) and waiting < _LONGEST_CHARACTER:
+            return ""
+        new: str = text[self._shown :]
+        if new:
+            self._window = self._window[self._context :]
+            self._context = len(self._window)
+            self._shown = len(self._tokenizer.decode(self._window))
+        return new

@@ -1,0 +1,231 @@
+"""Who gets the model next: continuous batching as plain policy, without a model of its own.
+
+Each call of ``step`` is one turn: either prompts are read, ``prefill_chunk`` tokens of them at most, or
+every running answer gets its next token. The two alternate while there is both to do, so that a long
+prompt delays the others by one chunk at a time, and prompts take turns too, so that a short one does not
+wait for a long one to end.
+
+Rows of the KV cache belong to requests. A decode call spans the rows from the first to the last answer;
+a row between them that is free or whose prompt is still being read rides along: it writes to a place of its own
+that is not valid yet, and its result is ignored. Free rows are given to who waits, and where nobody does, the last
+answer is moved down to close the gap.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from hoonify_backends.onnxruntime.answer import Answer
+from hoonify_backends.onnxruntime.sampler import choose
+from hoonify_backends.onnxruntime.sampling import Chooser, Floats
+from hoonify_router.types import FinishReason
+
+_WORTH_REUSING = 32  # tokens; fewer are read anew as quickly
+_SHORTEST_PIECE = 16  # tokens of a longer prompt that are worth a call of the model
+
+
+class Model(Protocol):
+    """What the scheduler needs of a model."""
+
+    slots: int
+    context_length: int
+    can_move: bool
+
+    def prefill(self, row: int, tokens: Sequence[int], start: int) -> Floats:
+        """Read ``tokens`` into a row from place ``start`` on; return the scores after the last, ``[1, V]``."""
+
+    def decode(self, tokens: Sequence[int], places: Sequence[int]) -> Floats:
+        """Read one token into each of the first rows, at that row's place; return scores ``[rows, V]``."""
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` places of a row to another row."""
+
+
+class Job:
+    """One request on its way through the scheduler.
+
+    Args:
+        prompt: Tokens of the prompt.
+        chooser: How its tokens are chosen.
+        answer: Where they go.
+    """
+
+    __slots__ = ("answer", "cached", "chooser", "ended", "filled", "prompt_length", "row", "tokens")
+
+    def __init__(self, prompt: Sequence[int], chooser: Chooser, answer: Answer) -> None:
+        self.tokens = list(prompt)  # prompt and answer
+        self.prompt_length = len(self.tokens)
+        self.chooser = chooser
+        self.answer = answer
+        self.row = -1
+        self.filled = 0  # tokens whose keys and values are in the row
+        self.cached = 0  # of these, how many were there already
+        self.ended = False
+
+    @property
+    def decoding(self) -> bool:
+        """Whether the prompt has been read."""
+        return self.filled >= self.prompt_length
+
+
+class Progress(NamedTuple):
+    """What a step did for one request."""
+
+    job: Job
+    text: str
+    finish: FinishReason | None
+
+
+class Scheduler:
+    """Runs any number of requests on one model.
+
+    Not thread-safe: one thread calls it.
+
+    Args:
+        model: The model; nobody else may call it.
+        prefill_chunk: Prompt tokens that are read in one turn.
+        reuse_prefixes: Whether a free row's content is kept for a prompt that begins alike.
+    """
+
+    def __init__(self, model: Model, *, prefill_chunk: int, reuse_prefixes: bool = True) -> None:
+        self._model = model
+        self._chunk = prefill_chunk
+        self._reuse = reuse_prefixes
+        self._waiting: deque[Job] = deque()
+        self._prefilling: deque[Job] = deque()
+        self._rows: list[Job | None] = [None] * model.slots
+        self._left: list[list[int]] = [[]] * model.slots  # what free rows still hold
+        self._decode_next = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._waiting) or any(self._rows)
+
+    def submit(self, job: Job) -> None:
+        """Put a request at the end of the queue."""
+        self._waiting.append(job)
+
+    def cancel(self, job: Job) -> None:
+        """Forget a request; its row is free at once. One that has ended is fine too."""
+        if job.ended:
+            return
+        if job.row >= 0:
+            self._release(job)
+        else:
+            self._waiting.remove(job)
+            job.ended = True
+
+    def abandon(self) -> list[Job]:
+        """Forget every request, and what the rows hold, after a failure; return the requests."""
+        jobs = [*filter(None, self._rows), *self._waiting]
+        for job in jobs:
+            job.ended = True
+        self._waiting.clear()
+        self._prefilling.clear()
+        self._rows = [None] * self._model.slots
+        self._left = [[]] * self._model.slots
+        return jobs
+
+    def step(self) -> list[Progress]:
+        """Do one turn and return what it brought to whom."""
+        self._admit()
+        running = [job for job in self._rows if job is not None and job.decoding]
+        if self._prefilling and not (running and self._decode_next):
+            self._decode_next = True
+            return self._read_prompts()
+        self._decode_next = False
+        return self._decode(running) if running else []
+
+    def _admit(self) -> None:
+        free = [row for row, job in enumerate(self._rows) if job is None]
+        while self._waiting and free:
+            job = self._waiting.popleft()
+            shared = [self._shared(job, row) for row in free]
+            best = max(range(len(free)), key=lambda i: (shared[i], -free[i]))
+            job.cached = job.filled = shared[best]
+            job.row = free.pop(best)
+            self._rows[job.row] = job
+            self._left[job.row] = []
+            self._prefilling.append(job)
+
+    def _shared(self, job: Job, row: int) -> int:
+        """Return how many first tokens of the prompt a free row holds already, if worth it."""
+        if not self._reuse:
+            return 0
+        held = self._left[row]
+        most = min(
+            job.prompt_length - 1, len(held)
+        )  # the last token is read for the scores after it
+        count = next((i for i in range(most) if job.tokens[i] != held[i]), most)
+        return count if count >= _WORTH_REUSING else 0
+
+    def _read_prompts(self) -> list[Progress]:
+        progress: list[Progress] = []
+        budget = self._chunk
+        while self._prefilling:
+            job = self._prefilling[0]
+            rest = job.prompt_length - job.filled
+            piece = min(rest, budget)
+            if piece < rest and piece < min(_SHORTEST_PIECE, self._chunk):
+                break
+            self._prefilling.popleft()
+            budget -= piece
+            end = job.filled + piece
+            logits = self._model.prefill(job.row, job.tokens[job.filled : end], job.filled)
+            job.filled = end
+            if piece == rest:
+                progress += self._choose([job], logits)
+            else:
+                self._prefilling.append(job)
+        return progress
+
+    def _decode(self, running: list[Job]) -> list[Progress]:
+        if self._model.can_move and not self._waiting:
+            self._close_gaps(running)
+        height = running[-1].row + 1
+        tokens, places = [0] * height, [0] * height
+        for row, job in enumerate(self._rows[:height]):
+            if job is None:
+                self._left[row] = []  # what rides along in a free row overwrites its first place
+                continue
+            places[row] = job.filled
+            if job.decoding:
+                tokens[row] = job.tokens[-1]
+                job.filled += 1
+        logits = self._model.decode(tokens, places)
+        running = [job for job in self._rows[:height] if job is not None and job.decoding]
+        if len(running) < height:
+            logits = logits[[job.row for job in running]]
+        return self._choose(running, logits)
+
+    def _close_gaps(self, running: list[Job]) -> None:
+        """Move the last answers into free rows before them; ``running`` stays in the order of the rows."""
+        while None in self._rows[: running[-1].row]:
+            job, gap = running[-1], self._rows.index(None)
+            self._model.move(job.row, gap, job.filled)
+            self._rows[gap], self._rows[job.row] = job, None
+            self._left[job.row] = job.tokens[: job.filled]
+            job.row = gap
+            running.sort(key=lambda job: job.row)
+
+    def _choose(self, jobs: list[Job], logits: Floats) -> list[Progress]:
+        progress = []
+        for job, token in zip(jobs, choose(logits, [job.chooser for job in jobs]), strict=True):
+            text = job.answer.push(token)
+            job.tokens.append(token)
+            finish = job.answer.finish
+            if finish is not None:
+                self._release(job)
+            if text or finish is not None:
+                progress.append(Progress(job, text, finish))
+        return progress
+
+    def _release(self, job: Job) -> None:
+        if not job.decoding:
+            self._prefilling.remove(job)
+        self._rows[job.row] = None
+        self._left[job.row] = job.tokens[: job.filled]
+        job.ended = True
