@@ -9,11 +9,17 @@ from __future__ import annotations
 import msgspec
 
 from hoonify_plugins.api_keys.commands import KEYS_COMMAND
-from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
-from hoonify_plugins.api_keys.record import new_key
 from hoonify_plugins.api_keys.settings import NAME, APIKeysSettings, problems_of, settings_in
-from hoonify_plugins.api_keys.sqlite import open_store
-from hoonify_router.api import Command, LoadedConfig, MiddlewareSpec, PluginContext, hookimpl
+from hoonify_router.api import (
+    Command,
+    LoadedConfig,
+    Middleware,
+    MiddlewareSpec,
+    PluginContext,
+    hookimpl,
+)
+
+# The other modules are imported where they are needed: every run of the command line loads this one.
 
 hoonify_api_version = (1, 0)
 
@@ -26,11 +32,16 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
             name=NAME,
             summary="Asks every request for an API key.",
             settings=APIKeysSettings,
-            build=lambda settings, context: APIKeysMiddleware(
-                lambda: open_store(settings, context.loaded), context.log
-            ),
+            build=_build,
         )
     ]
+
+
+def _build(settings: APIKeysSettings, context: PluginContext) -> Middleware:
+    from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
+    from hoonify_plugins.api_keys.sqlite import open_store
+
+    return APIKeysMiddleware(lambda: open_store(settings, context.loaded), context.log)
 
 
 @hookimpl
@@ -54,6 +65,9 @@ def hoonify_startup(context: PluginContext) -> None:
     """Make the first key where there has never been one, for the banner to show once."""
     if NAME not in context.loaded.config.pipeline:
         return
+    from hoonify_plugins.api_keys.record import new_key
+    from hoonify_plugins.api_keys.sqlite import open_store
+
     settings = settings_in(context.loaded)
     record, key = new_key("first", settings.first_plan)
     store = open_store(settings, context.loaded)

@@ -15,7 +15,6 @@ from fnmatch import fnmatchcase
 
 from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, new_key
 from hoonify_plugins.api_keys.settings import NAME, settings_in
-from hoonify_plugins.api_keys.sqlite import open_store
 from hoonify_router.api import Command, PluginContext
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -126,6 +125,8 @@ def _revoke(arguments: argparse.Namespace, context: PluginContext) -> int:
 
 @contextlib.contextmanager
 def _store(context: PluginContext) -> Iterator[KeyStore]:
+    from hoonify_plugins.api_keys.sqlite import open_store  # SQLite costs a start that needs no key
+
     store = open_store(settings_in(context.loaded), context.loaded)
     try:
         yield store

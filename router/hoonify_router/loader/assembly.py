@@ -8,10 +8,8 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
-
 from hoonify_router.api import Command, Middleware, Phase, PluginContext, Route
-from hoonify_router.config.model import LoadedConfig
+from hoonify_router.config import LoadedConfig, settings_for
 from hoonify_router.errors import PluginError
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
 from hoonify_router.loader.records import RecordT, checked_list
@@ -44,8 +42,7 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
         raise PluginError(f"{name!r} is a backend, `pipeline:` takes middleware")
     own = dataclasses.replace(context, log=context.log.getChild(name))
     try:
-        settings: Any = msgspec.convert(loaded.config.plugins.get(name, {}), spec.settings)
-        middleware = spec.build(settings, own)
+        middleware = spec.build(settings_for(loaded, name, spec.settings), own)
     except Exception as error:
         raise PluginError(f"middleware {name!r} cannot be built: {explain(error)}") from error
     if not isinstance(middleware, Middleware):

@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 from msgspec import Struct
 
-from hoonify_router.api import Backend, MiddlewareSpec, RequestContext
+from hoonify_router.api import Backend, MiddlewareSpec, RequestContext, ServerBackend
 from hoonify_router.config.model import Config
 from hoonify_router.errors import PluginError, RouterError, envelope
 from hoonify_router.loader.suggestions import did_you_mean, explain
@@ -102,6 +102,20 @@ class Plugins:
     def plugin_settings(self) -> dict[str, type[Struct]]:
         """Return each middleware's Struct of settings."""
         return {name: spec.settings for name, spec in self.middleware.items()}
+
+    @property
+    def url_backends(self) -> frozenset[str]:
+        """Return the backends whose homes may be servers that already run."""
+        return frozenset(name for name, b in self.backends.items() if isinstance(b, ServerBackend))
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Return why something cannot be used, by its name as far as it is known."""
+        reasons: dict[str, str] = {}
+        for failure in self.failures:
+            for name in (failure.plugin, *failure.names):
+                reasons.setdefault(name, str(failure))
+        return reasons
 
     def call(self, hook: str, **arguments: Any) -> Iterator[Outcome]:
         """Call each plugin's implementation by itself, in pluggy's order."""

@@ -1,0 +1,85 @@
+"""``hoonify-router models``: the catalog, and how each home does."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from hoonify_router.cli.availability import AVAILABLE, UNAVAILABLE, Report, reports_of
+from hoonify_router.cli.output import note, show_json, show_table
+from hoonify_router.cli.parser import BuiltIn, Installed
+from hoonify_router.cli.preparation import prepare
+from hoonify_router.cli.running import homes_of_running_router
+from hoonify_router.config import LoadedConfig
+
+STYLES = {
+    "ready": "green",
+    AVAILABLE: "green",
+    "loading": "yellow",
+    "starting": "yellow",
+    "draining": "yellow",
+    "stopped": "dim",
+    "failed": "bold red",
+    UNAVAILABLE: "red",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--json``."""
+    parser.add_argument("--json", action="store_true", help="as JSON, with more about each home")
+
+
+def run(arguments: argparse.Namespace, installed: Installed) -> int:
+    """Ask the router that runs on this configuration; tell what could run where there is none."""
+    loaded = prepare(arguments.config, installed.plugins)
+    reports = reports_of(loaded, installed.plugins)
+    if (homes := homes_of_running_router(loaded)) is None:
+        note(f"no router runs on {loaded.name}: these are the homes that could run here")
+    else:
+        reports = [_live(report, homes.get(report.id)) for report in reports]
+    if arguments.json:
+        show_json([_as_json(loaded, report) for report in reports])
+        return 0
+    rows = []
+    for report in reports:
+        model = loaded.config.models[report.model]
+        why = " ".join(part for part in (report.reason, report.detail) if part)
+        context = str(model.context_length)
+        rows.append((report.model, model.provider, context, report.backend, report.state, why))
+    show_table(("id", "provider", "context", "backend", "state", "reason"), rows, STYLES)
+    return 0
+
+
+COMMAND = BuiltIn(
+    "models",
+    "Show the catalog and the state of each home.",
+    add_arguments,
+    run,
+    description=(
+        "Show the catalog and the state of each home, as the router that runs on this configuration"
+        " tells it; where none runs, whether the home could run here."
+    ),
+)
+
+
+def _live(report: Report, home: Any) -> Report:
+    if home is None:
+        return dataclasses.replace(
+            report, state="stopped", reason="It is not in the running router."
+        )
+    return dataclasses.replace(report, state=home.state, reason=home.reason, detail=home.detail)
+
+
+def _as_json(loaded: LoadedConfig, report: Report) -> dict[str, Any]:
+    model = loaded.config.models[report.model]
+    return {
+        "id": report.model,
+        "provider": model.provider,
+        "context_length": model.context_length,
+        "home": report.id,
+        "backend": report.backend,
+        "state": report.state,
+        "reason": report.reason or None,
+        "detail": report.detail or None,
+    }

@@ -1,0 +1,69 @@
+"""How the command line speaks: rich on a terminal, plain and unwrapped in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+PROGRAM = "hoonify-router"
+
+
+def complain(*lines: str) -> None:
+    """Tell a mistake on standard error, one line each."""
+    for line in lines:
+        print(f"{PROGRAM}: {line}", file=sys.stderr)
+
+
+def warn(*lines: str) -> None:
+    """Tell on standard error what works but deserves a word."""
+    complain(*(f"warning: {line}" for line in lines))
+
+
+def note(*lines: str) -> None:
+    """Tell on standard error what helps to read the output."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def show_json(value: Any) -> None:
+    """Print ``value`` for another program to read."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None
+) -> None:
+    """Print a table on standard output.
+
+    Args:
+        columns: The head of each column.
+        rows: A text for each column; empty ones are shown as ``-`` where the output is plain.
+        styles: Rich style of a cell by its whole text, such as ``{"ready": "green"}``.
+    """
+    if sys.stdout.isatty():
+        _show_rich_table(columns, rows, styles or {})
+        return
+    lines = [[column.upper() for column in columns]]
+    lines += [[" ".join(cell.split()) or "-" for cell in row] for row in rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _show_rich_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str]
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
+    Console(highlight=False).print(table)
