@@ -240,4 +240,4 @@ def test_tokens_joined_are_the_text(text: str) -> None:
 def test_script_repeats_and_strips() -> None:
     """Magic words leave no trace in the text."""
     script = read_script("ab [[repeat 2]][[delay 0.5]] [[first 1]]")
-    assert (script.text, script.delay, script.first) == ("abab", 0.5, 1.0)
+    assert (script.text, script.delay, script.first) == ("ab ab", 0.5, 1.0)

@@ -4,7 +4,7 @@ Words in double brackets in the last user message are taken out of the text; the
 
     [[first S]]             wait S seconds before the first token
     [[delay S]]             wait S seconds before each further token
-    [[repeat N]]            say the text N times
+    [[repeat N]]            say the text N times, with spaces between
     [[think TEXT]]          reason TEXT before the answer
     [[finish REASON]]       finish with this reason
     [[usage P C]]           count P prompt and C completion tokens
@@ -82,7 +82,7 @@ def read_script(message: str) -> Script:
             raise InvalidRequest(
                 f"The test instrument does not know {match[0]!r}.", param="messages"
             ) from exc
-    script.text = _MAGIC.sub("", message).strip() * repeat
+    script.text = " ".join([_MAGIC.sub("", message).strip()] * repeat)
     return script
 
 

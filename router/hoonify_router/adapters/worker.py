@@ -1,0 +1,271 @@
+"""The client's end of a worker's socket: one connection, any number of requests at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import msgspec
+
+from hoonify_router import __version__
+from hoonify_router.errors import EngineDead, PayloadTooLarge, RouterError, error_kinds
+from hoonify_router.protocol import (
+    PROTOCOL_VERSION,
+    WINDOW,
+    Bye,
+    Cancel,
+    Credit,
+    Events,
+    FrameReader,
+    FrameTooLarge,
+    Generate,
+    Heartbeat,
+    Hello,
+    LoadFailed,
+    Progress,
+    Ready,
+    encode_frame,
+)
+from hoonify_router.types import Capabilities, ChatRequest, Counted, Event, Failure
+
+log = logging.getLogger(__name__)
+
+_Incoming = Hello | Progress | Ready | LoadFailed | Events | Heartbeat | Bye
+_OPEN_TIMEOUT = 5.0
+_GRANT_BATCH = WINDOW // 4
+_LOST = "The connection to the engine was lost before the answer was complete."
+
+
+class EventSink(Protocol):
+    """Where the events of one request go.
+
+    It hears exactly one terminal call: ``on_event`` with a ``Counted``, or ``on_failure``. Both are
+    called straight from the socket's callback: they must not block and must not raise.
+    """
+
+    def on_event(self, event: Event) -> None:
+        """Take the next event; never a ``Failure``."""
+
+    def on_failure(self, error: RouterError) -> None:
+        """Hear that the request has failed; nothing follows."""
+
+
+class WorkerConnection(asyncio.Protocol):
+    """A connection to an engine worker; open one with ``await WorkerConnection.open(path)``.
+
+    Args:
+        role: Who speaks: only the supervisor may load and drain.
+        on_frame: Hears every frame that is about the worker and not about a request.
+    """
+
+    def __init__(
+        self,
+        role: Literal["gateway", "supervisor"] = "gateway",
+        on_frame: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.capabilities: Capabilities | None = None
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self._role: Literal["gateway", "supervisor"] = role
+        self._on_frame = on_frame
+        self._kinds = error_kinds()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._reader = FrameReader(msgspec.msgpack.Decoder(_Incoming))
+        self._rids = itertools.count(1)
+        self._sinks: dict[int, EventSink] = {}
+        self._grants: dict[int, int] = {}
+        self._due: dict[int, int] = {}
+        self._transport: asyncio.Transport | None = None
+        self._greeted: asyncio.Future[None] = self._loop.create_future()
+        self._leaving = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path | str,
+        role: Literal["gateway", "supervisor"] = "gateway",
+        on_frame: Callable[[Any], None] | None = None,
+    ) -> WorkerConnection:
+        """Connect to the worker that listens at ``path``.
+
+        Raises:
+            EngineDead: Nobody listens there, or not in our protocol.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT):
+                _, connection = await loop.create_unix_connection(
+                    lambda: cls(role, on_frame), str(path)
+                )
+                try:
+                    await connection._greeted
+                except BaseException:
+                    connection.close()
+                    raise
+        except (OSError, TimeoutError) as exc:
+            raise EngineDead("The engine cannot be reached.", retry_after=1) from exc
+        return connection
+
+    @property
+    def closed(self) -> bool:
+        """Return whether it takes no more requests."""
+        return self._leaving or self._transport is None or self._transport.is_closing()
+
+    @property
+    def pending(self) -> int:
+        """Return how many requests have not ended."""
+        return len(self._sinks)
+
+    # ------------------------------------------------------------ requests
+
+    def submit(self, request: ChatRequest, sink: EventSink) -> int:
+        """Send a request; its events go to ``sink``.
+
+        Returns:
+            The request's number, for ``cancel`` and ``grant``.
+
+        Raises:
+            EngineDead: The connection is closed.
+            PayloadTooLarge: The request does not fit into a frame.
+        """
+        if self.closed:
+            raise EngineDead("The connection to the engine is closed.", retry_after=1)
+        rid = next(self._rids)
+        try:
+            self.send(Generate(rid, request))
+        except FrameTooLarge as exc:
+            raise PayloadTooLarge("The request is too large for the model's engine.") from exc
+        self._sinks[rid] = sink
+        return rid
+
+    def cancel(self, rid: int) -> None:
+        """Stop a request: its sink hears nothing more, the engine's slot is free. Unknown ones are fine."""
+        if self._sinks.pop(rid, None) is not None:
+            self._forget(rid)
+            if not self.closed:
+                self.send(Cancel(rid))
+
+    def grant(self, rid: int, events: int) -> None:
+        """Tell that ``events`` more of a request are consumed, so that the worker may send as many.
+
+        Must be called for every event. Grants are sent in batches.
+        """
+        if rid not in self._sinks:
+            return
+        granted = self._grants.get(rid, 0) + events
+        if granted < _GRANT_BATCH:
+            self._grants[rid] = granted
+            return
+        self._grants.pop(rid, None)
+        if not self._due:
+            self._loop.call_soon(self._send_grants)
+        self._due[rid] = self._due.get(rid, 0) + granted
+
+    def send(self, frame: msgspec.Struct) -> None:
+        """Send one frame."""
+        assert self._transport is not None
+        self._transport.write(encode_frame(frame, self._encoder))
+
+    def close(self) -> None:
+        """Close the connection; requests that have not ended fail."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _send_grants(self) -> None:
+        due, self._due = self._due, {}
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.writelines(
+                [encode_frame(Credit(rid, events), self._encoder) for rid, events in due.items()]
+            )
+
+    def _forget(self, rid: int) -> None:
+        self._grants.pop(rid, None)
+        self._due.pop(rid, None)
+
+    # ------------------------------------------------------------ from the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+        self.send(Hello(self._role, version=__version__, pid=os.getpid()))
+
+    def data_received(self, data: bytes) -> None:
+        """Hand events to their sinks."""
+        try:
+            frames = self._reader.feed(data)
+        except (FrameTooLarge, msgspec.MsgspecError, ValueError, RecursionError):
+            log.exception("a worker breaks the protocol; its connection is closed")
+            assert self._transport is not None
+            self._transport.abort()
+            return
+        for frame in frames:
+            if type(frame) is Events:
+                for rid, event in frame.items:
+                    self._deliver(rid, event)
+            else:
+                self._note(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail whatever has not ended."""
+        self._transport = None
+        sinks, self._sinks = self._sinks, {}
+        self._grants.clear()
+        for sink in sinks.values():
+            try:
+                sink.on_failure(EngineDead(_LOST, retry_after=1))
+            except Exception:
+                log.exception("a sink failed")
+        if not self._greeted.done():
+            self._greeted.set_exception(ConnectionResetError("closed before Hello"))
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def _deliver(self, rid: int, event: Event) -> None:
+        sink = self._sinks.get(rid)
+        if sink is None:
+            return  # cancelled a moment ago
+        kind = type(event)
+        try:
+            if kind is Failure:
+                del self._sinks[rid]
+                self._forget(rid)
+                sink.on_failure(self._error(event))  # type: ignore[arg-type]
+                return
+            if kind is Counted:
+                del self._sinks[rid]
+                self._forget(rid)
+            sink.on_event(event)
+        except Exception:
+            log.exception("a sink failed")
+            if rid in self._sinks:  # it has not heard a terminal call yet
+                self.cancel(rid)
+                sink.on_failure(RouterError("The answer could not be processed."))
+
+    def _error(self, failure: Failure) -> RouterError:
+        kind = self._kinds.get(failure.kind, RouterError)
+        return kind(failure.message, param=failure.param, retry_after=failure.retry_after)
+
+    def _note(self, frame: Any) -> None:
+        if isinstance(frame, Hello):
+            if frame.protocol != PROTOCOL_VERSION:
+                log.error(
+                    "a worker of hoonify-router %s speaks protocol %d, this is %d",
+                    frame.version,
+                    frame.protocol,
+                    PROTOCOL_VERSION,
+                )
+                self.close()
+            elif not self._greeted.done():
+                self._greeted.set_result(None)
+            return
+        if isinstance(frame, Ready):
+            self.capabilities = frame.capabilities
+        elif isinstance(frame, Bye):
+            self._leaving = True
+        if self._on_frame is not None:
+            self._on_frame(frame)

@@ -1,0 +1,176 @@
+"""One request inside the worker: from the engine's iterator to the frames of its client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, get_args
+
+import msgspec
+
+from hoonify_router import errors
+from hoonify_router.errors import RouterError
+from hoonify_router.types import ChatRequest, Counted, Event, Failure, Finish, Reasoning, Text
+from hoonify_router.worker.flow import Outlet
+
+log = logging.getLogger(__name__)
+
+_EVENT_TYPES = get_args(Event)
+_BREATHER = 64  # events after which an engine that never awaits lets others have the loop
+_FAULT = "The model's engine failed on this request."
+
+
+class ContractBreach(Exception):
+    """The engine yielded what the contract does not allow; a bug of the engine."""
+
+
+def failure_of(error: RouterError) -> Failure:
+    """Return ``error`` as the event that crosses the socket.
+
+    Only classes of ``errors`` have a meaning on the other side; a subclass of an engine's own goes as
+    the nearest of those.
+    """
+    kind = next(c.__name__ for c in type(error).__mro__ if c.__module__ == errors.__name__)
+    return Failure(kind, error.message, error.param, error.retry_after)
+
+
+def checked(event: Any) -> Event:
+    """Return ``event`` when the client can decode it.
+
+    One event of a wrong type would break the connection, and with it all requests of a gateway.
+
+    Raises:
+        ContractBreach: It cannot.
+    """
+    kind = type(event)
+    if kind is Text or kind is Reasoning:
+        if type(event.text) is str and type(event.index) is int:
+            return event  # type: ignore[no-any-return]
+    elif kind in _EVENT_TYPES:
+        try:
+            return msgspec.msgpack.decode(msgspec.msgpack.encode(event), type=kind)  # type: ignore[no-any-return]
+        except (TypeError, ValueError, msgspec.MsgspecError):
+            pass
+    raise ContractBreach(f"the engine yielded {event!r}")
+
+
+class Serving:
+    """A request being served; lives until its last event is on its way or nobody wants it any more.
+
+    Args:
+        request: What is asked for.
+        generate: The engine's ``generate``.
+        emit: Takes each event that may go out.
+        ended: Called once, when nothing more will be emitted and the engine is done with it.
+    """
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        generate: Callable[[ChatRequest], AsyncIterator[Event]],
+        emit: Callable[[Event], None],
+        ended: Callable[[Serving], None],
+    ) -> None:
+        self._emit = emit
+        self._ended = ended
+        self._outlet = Outlet()
+        self._over = False  # the terminal event was pushed, or must never be
+        self._finished = False
+        self._counted = False
+        self._settled = False
+        self.moved_at = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._run(generate, request))
+        self._task.add_done_callback(lambda _: self._settle())
+
+    @property
+    def running(self) -> bool:
+        """Return whether the engine is still at work on it."""
+        return not self._task.done()
+
+    def grant(self, events: int) -> None:
+        """Let ``events`` more go out."""
+        for event in self._outlet.grant(events):
+            self._emit(event)
+        self._settle()
+
+    def cancel(self) -> None:
+        """Emit nothing more and give the engine's slot back."""
+        self._stop()
+        self._outlet = Outlet()
+        self._settle()
+
+    def fail(self, error: RouterError) -> None:
+        """End it with ``error``, past whatever waits for credit."""
+        waiting, self._outlet = self._outlet, Outlet()
+        if not self._over or waiting:
+            self._emit(failure_of(error))
+        self._stop()
+        self._settle()
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self._task.cancel()
+
+    def _settle(self) -> None:
+        if not self._settled and not self._outlet and self._task.done():
+            self._settled = True
+            self._ended(self)
+
+    async def _run(
+        self, generate: Callable[[ChatRequest], AsyncIterator[Event]], request: ChatRequest
+    ) -> None:
+        try:
+            events = generate(request)
+            try:
+                await self._forward(events)
+            finally:
+                close = getattr(events, "aclose", None)
+                if close is not None:
+                    await close()
+        except RouterError as error:
+            self._push(failure_of(error))
+        except ContractBreach as breach:
+            log.error("the engine broke its contract: %s", breach)
+            self._push(Failure("RouterError", _FAULT))
+        except MemoryError:
+            log.exception("the engine ran out of memory")
+            self._push(
+                Failure("OutOfMemory", "The model's engine has no memory left for this request.")
+            )
+        except asyncio.CancelledError:  # by ``_stop``, and nothing is pushed; or out of the engine
+            self._push(Failure("EngineDead", "The model's engine gave up this request."))
+        except Exception:
+            log.exception("the engine failed on a request")
+            self._push(Failure("RouterError", _FAULT))
+
+    async def _forward(self, events: AsyncIterator[Event]) -> None:
+        count = 0
+        async for event in events:
+            count += 1
+            if self._over:
+                if self._counted:
+                    raise ContractBreach("events after Counted")
+                return
+            self._push(checked(event))
+            if count % _BREATHER == 0:
+                await asyncio.sleep(0)
+        if not self._over:
+            raise ContractBreach("the answer ended without Counted")
+
+    def _push(self, event: Event) -> None:
+        if self._over:
+            return
+        kind = type(event)
+        if kind is Finish:
+            self._finished = True
+        elif kind is Counted:
+            if not self._finished:
+                raise ContractBreach("Counted without Finish")
+            self._counted = self._over = True
+        elif kind is Failure:
+            self._over = True
+        self.moved_at = asyncio.get_running_loop().time()
+        if self._outlet.push(event):
+            self._emit(event)
