@@ -135,11 +135,11 @@ class Checker:
     def _union(self, node: Node, kind: mi.UnionType) -> Any:
         choices = [choice for choice in kind.types if not isinstance(choice, mi.NoneType)]
         optional = len(choices) < len(kind.types)
-        if optional and isinstance(node, ScalarNode) and node.value is None:
+        if optional and _is_null(node):
             return None
         fitting = [choice for choice in choices if _fits(node, choice)]
         if len(fitting) > 1 and isinstance(node, MappingNode):
-            fitting = [choice for choice in fitting if _has_tag_of(node, choice)]
+            fitting = _with_tag_of(node, fitting)
         if len(choices) == 1 or len(fitting) == 1:
             return self.check(node, (fitting or choices)[0])
         fitting.sort(key=lambda choice: isinstance(_bare(choice), mi.StrType))  # takes any text
@@ -152,14 +152,18 @@ class Checker:
 
 def _mapping(node: Node) -> MappingNode:
     if not isinstance(node, MappingNode):
-        raise not_a("a mapping", node)
+        raise not_a("a mapping", node, "; write {} or leave the key out" if _is_null(node) else "")
     return node
 
 
 def _list(node: Node) -> ListNode:
     if not isinstance(node, ListNode):
-        raise not_a("a list", node)
+        raise not_a("a list", node, "; write [] or leave the key out" if _is_null(node) else "")
     return node
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None
 
 
 def _any_invalid(values: Iterable[Any]) -> bool:
@@ -187,11 +191,18 @@ def _fits(node: Node, kind: mi.Type) -> bool:
     return isinstance(node, ScalarNode) or isinstance(kind, mi.AnyType | mi.CustomType)
 
 
-def _has_tag_of(node: MappingNode, kind: mi.Type) -> bool:
-    kind = _bare(kind)
-    if not isinstance(kind, mi.StructType) or kind.tag_field is None:
-        return True
-    return node.text(kind.tag_field) == kind.tag
+def _with_tag_of(node: MappingNode, choices: list[mi.Type]) -> list[mi.Type]:
+    """Return the choice that the mapping's tag names; msgspec allows no other union of Structs.
+
+    Raises:
+        Wrong: None of them has its tag.
+    """
+    tags = {str(kind.tag): kind for kind in map(_bare, choices) if isinstance(kind, mi.StructType)}
+    field = next(kind.tag_field for kind in tags.values()) or "type"
+    chosen = tags.get(node.text(field) or "")
+    if chosen is None:
+        raise Wrong(f"needs {field}, one of {listed(tags)}")
+    return [chosen]
 
 
 def _name_of(kind: mi.Type) -> str:

@@ -87,10 +87,10 @@ def refusal(error: Exception, node: Node) -> str:
 
 
 def _scalar(node: Node) -> Any:
-    """Return the scalar's value; a text out of the environment counts as unquoted YAML."""
+    """Return the scalar's value; what the environment filled in counts as unquoted YAML."""
     if not isinstance(node, ScalarNode):
         return node
-    if node.from_env and not node.quoted and isinstance(node.value, str):
+    if node.from_env and isinstance(node.value, str):
         return read_scalar(node.value.strip())
     return node.value
 

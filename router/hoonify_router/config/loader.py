@@ -14,7 +14,7 @@ from msgspec import inspect as mi
 from hoonify_router.config.checker import INVALID, Checker
 from hoonify_router.config.model import Config, HomeConfig, LoadedConfig
 from hoonify_router.config.nodes import MappingNode, dotted
-from hoonify_router.config.problems import Problems, shown
+from hoonify_router.config.problems import Problems, shown, unreadable
 from hoonify_router.config.rules import Installed, Rules
 from hoonify_router.errors import ConfigError
 
@@ -73,7 +73,7 @@ def load_config(
     config = Checker(problems).check(root, mi.type_info(Config))
     problems.raise_if_any()
     if config is INVALID:  # unreachable as long as every check notes what it finds
-        raise ConfigError([f"{path}: is not valid"])
+        raise unreadable(str(path), ": is not valid")
     absolute = Path(path).absolute()
     lines = {dotted(node.path): node.where[0] for node in root.walk()}
     return LoadedConfig(
@@ -103,9 +103,9 @@ def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode
 
     root = read_yaml(_text_of(path), env, problems)
     if root is None:
-        raise ConfigError([f"{path}: is empty; it needs at least models:"])
+        raise unreadable(str(path), ": is empty; it needs at least models:")
     if not isinstance(root, MappingNode):
-        raise ConfigError([f"{path}:{root.at[0]}: must be a mapping, got {shown(root)}"])
+        raise unreadable(str(path), f":{root.at[0]}: must be a mapping, got {shown(root)}")
     return root
 
 
@@ -114,19 +114,19 @@ def _text_of(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file"]) from None
+        raise unreadable(str(path), ": no such file") from None
     except IsADirectoryError:
-        raise ConfigError([f"{path}: is a folder, not a file"]) from None
+        raise unreadable(str(path), ": is a folder, not a file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
+        raise unreadable(str(path), f": cannot be read: {reason}") from None
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigError([f"{path}: is larger than {MAX_FILE_BYTES} bytes"])
+        raise unreadable(str(path), f": is larger than {MAX_FILE_BYTES} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path}:{line}: is not UTF-8 text"]) from None
+        raise unreadable(str(path), f":{line}: is not UTF-8 text") from None
 
 
 def _state_dir(config: Config, path: Path, env: Mapping[str, str]) -> Path:

@@ -12,6 +12,7 @@ Position = tuple[int, int]
 
 Path = tuple[str | int, ...]
 
+_LONGEST_KEY = 160
 _PLAIN_KEY = re.compile(r"[^\s.\[\]\"'{}]+(\.[^\s.\[\]\"'{}]+)*")
 
 
@@ -54,13 +55,11 @@ class ScalarNode(Node):
     Args:
         value: The value; the loader writes a checked one over what was read.
         from_env: Some of it comes from the environment: never show it.
-        quoted: It was written in quotes or as a block, so that it stays a text.
         spoilt: What is wrong with it has been told already.
     """
 
     value: str | int | float | bool | None = None
     from_env: bool = False
-    quoted: bool = False
     spoilt: bool = False
 
     @property
@@ -129,6 +128,8 @@ def dotted(path: Sequence[str | int]) -> str:
         if isinstance(step, int):
             parts.append(f"[{step}]")
             continue
-        name = step if _PLAIN_KEY.fullmatch(step) and step.isprintable() else ascii(step)
+        name = step if len(step) <= _LONGEST_KEY else step[:_LONGEST_KEY] + "…"
+        if not _PLAIN_KEY.fullmatch(name) or not name.isprintable():
+            name = ascii(name)
         parts.append(f".{name}" if parts else name)
     return "".join(parts)

@@ -37,7 +37,7 @@ class Problems:
         self._add(*node.key_at, path, what)
 
     def _add(self, line: int, column: int, path: Sequence[str | int], what: str) -> None:
-        self._found[line, column, dotted(path), one_line(what)] = None
+        self._found[line, column, dotted(path), what] = None
 
     def raise_if_any(self) -> None:
         """Raise what was found.
@@ -54,7 +54,17 @@ class Problems:
 
 def located(file: str, line: int, path: str, what: str) -> str:
     """Return one problem as the line that the operator reads."""
-    return f"{file}:{line}: {path}: {what}" if path else f"{file}:{line}: {what}"
+    return one_line(f"{file}:{line}: {path}: {what}" if path else f"{file}:{line}: {what}")
+
+
+def unreadable(file: str, what: str) -> ConfigError:
+    """Return the one error that stands alone, because nothing else can be checked.
+
+    Args:
+        file: The file's name as the operator gave it.
+        what: What is wrong, a position before it where there is one: ``: no such file``.
+    """
+    return ConfigError([one_line(file + what)])
 
 
 def one_line(text: str) -> str:
@@ -101,4 +111,5 @@ def shown(node: Node) -> str:
 
 def quoted(text: str, limit: int = 60) -> str:
     """Return ``text`` in quotes, on one line, cut when it is long."""
-    return json.dumps(text if len(text) <= limit else text[:limit] + "…", ensure_ascii=False)
+    short = text if len(text) <= limit else text[:limit] + "…"
+    return json.dumps(short, ensure_ascii=not short.isprintable())

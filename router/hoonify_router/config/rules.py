@@ -55,7 +55,7 @@ class Rules:
             self._check_backends(defaults)
         if models := root.mapping("models"):
             self._check_models(models, defaults)
-        self._check_pipeline(root.entries.get("pipeline"))
+        self._check_pipeline(root.entries.get("pipeline"), root.entries.get("plugins"))
         if plugins := root.mapping("plugins"):
             self._check_plugins(plugins)
 
@@ -74,7 +74,8 @@ class Rules:
             elif isinstance(settings, MappingNode):
                 self._checker.check(settings, _struct_type(self._installed.middleware[name]))
 
-    def _check_pipeline(self, pipeline: Node | None) -> None:
+    def _check_pipeline(self, pipeline: Node | None, plugins: Node | None) -> None:
+        has_settings = plugins.entries if isinstance(plugins, MappingNode) else {}
         seen: set[str] = set()
         for node in pipeline.items if isinstance(pipeline, ListNode) else []:
             if not (isinstance(node, ScalarNode) and isinstance(node.value, str)) or node.spoilt:
@@ -83,6 +84,9 @@ class Rules:
                 self._problems.add(node, f"names {shown(node)} a second time")
             elif node.value not in self._installed.middleware:
                 self._problems.add(node, self._missing("plugin", node.value, hidden=node.from_env))
+            elif node.value not in has_settings:  # then every setting has its default, or must not
+                empty = MappingNode(node.at, node.at, ("plugins", node.value))
+                self._checker.check(empty, _struct_type(self._installed.middleware[node.value]))
             seen.add(node.value)
 
     def _check_models(self, models: MappingNode, defaults: MappingNode | None) -> None:
@@ -98,7 +102,7 @@ class Rules:
             for index, home in enumerate(homes):
                 if (identity := home_id(name, index, len(homes))) in home_ids:
                     self._problems.add_at_key(
-                        model, f"its home {identity} is called like another one"
+                        model, f"its home {identity} is named like another one"
                     )
                 home_ids.add(identity)
                 if isinstance(home, MappingNode):
@@ -108,25 +112,29 @@ class Rules:
         """Return where a model says that it lives; note when it says nothing or two things."""
         homes = model.entries.get("homes")
         if homes is None:
-            if not {closest(key, ["backend", "homes"]) for key in model.entries} - {None}:
+            if self._lacks_backend(model):
                 known = listed(sorted(self._installed.backends))
                 what = f"has no home; add backend: NAME (installed: {known}) or a list of homes"
                 self._problems.add_at_key(model, what)
             return [model] if "backend" in model.entries else []
         for key in _OF_ONE_HOME:
-            if key not in model.entries:
-                continue
-            what = (
-                "give either backend or homes"
-                if key == "backend"
-                else "belongs to each of the homes"
-            )
-            self._problems.add_at_key(model.entries[key], f"{what}, not beside homes")
+            if key in model.entries:
+                backend = key == "backend"
+                what = "give either backend or homes, not both" if backend else "belongs into homes"
+                self._problems.add_at_key(model.entries[key], what)
         if not isinstance(homes, ListNode):
             return []
         if not homes.items:
             self._problems.add(homes, "must name at least one home")
         return homes.items
+
+    @staticmethod
+    def _lacks_backend(model: MappingNode) -> bool:
+        """Tell whether nothing is said of a home, not even with a slip of the pen."""
+        node = model.entries.get("backend")
+        if node is not None:
+            return isinstance(node, ScalarNode) and node.value is None
+        return not any(closest(key, ["backend", "homes"]) for key in model.entries)
 
     def _check_home(self, home: MappingNode, defaults: MappingNode | None) -> None:
         self._check_url(home)

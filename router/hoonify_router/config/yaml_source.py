@@ -13,9 +13,9 @@ import yaml
 
 from hoonify_router.config.environment import fill
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, Path, Position, ScalarNode
-from hoonify_router.config.problems import Problems, quoted
+from hoonify_router.config.problems import Problems, quoted, shown, unreadable
 from hoonify_router.config.scalars import read_scalar
-from hoonify_router.errors import ConfigError
+from hoonify_router.config.syntax import explained, forbidden_character
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
@@ -46,27 +46,13 @@ def read_yaml(text: str, env: Mapping[str, str], problems: Problems) -> Node | N
     try:
         return _Composer(text, env, problems).compose()
     except (ValueError, OverflowError):  # PyYAML without libyaml does not check escapes
-        raise ConfigError([f"{problems.file}: not valid YAML: an impossible character"]) from None
+        raise unreadable(problems.file, ": not valid YAML: an impossible escape") from None
     except _NotYAML as error:
-        raise ConfigError([f"{problems.file}:{error}"]) from None
+        raise unreadable(problems.file, f":{error}") from None
     except yaml.MarkedYAMLError as error:
-        mark: Any = error.problem_mark or error.context_mark
-        position = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError([f"{problems.file}:{position}: not valid YAML: {what}"]) from None
+        raise unreadable(problems.file, f":{explained(error, text)}") from None
     except yaml.YAMLError:  # the reader met a character that YAML does not allow
-        raise ConfigError([_forbidden_character(text, problems.file)]) from None
-
-
-def _forbidden_character(text: str, file: str) -> str:
-    for number, line in enumerate(text.split("\n"), 1):
-        for column, character in enumerate(line, 1):
-            allowed = (
-                character in "\t\r\x85" or 0x20 <= ord(character) < 0x7F or ord(character) > 0x9F
-            )
-            if not allowed or character in "\ufffe\uffff\ufeff":
-                return f"{file}:{number}:{column}: not valid YAML: control character U+{ord(character):04X}"
-    return f"{file}:1:1: not valid YAML: a control character stands in it"
+        raise unreadable(problems.file, f":{forbidden_character(text)}") from None
 
 
 class _Composer:
@@ -133,8 +119,8 @@ class _Composer:
         return self._copy(node, path, key_at, _start(event))
 
     def _scalar(self, event: Any, path: Path, key_at: Position) -> ScalarNode:
-        node = ScalarNode(_start(event), key_at, path, quoted=not event.implicit[0])
-        text: str = event.value
+        node = ScalarNode(_start(event), key_at, path)
+        text = _text(event)
         if event.tag not in (None, "!", _YAML_TAG + "str"):
             node.spoilt = True
             self._problems.add(node, _about_tag(event.tag))
@@ -215,15 +201,15 @@ class _Composer:
             self._problems.add_at_key(holder, "a key is empty")
         else:
             kind = "true or false" if isinstance(node.value, bool) else "a number"
-            what = f"the key {node.value} is read as {kind}; put it in quotes"
+            what = f"the key {shown(node)} is read as {kind}; put it in quotes"
             self._problems.add_at_key(holder, what)
         return None
 
     def _scalar_key(self, event: Any, path: Path) -> ScalarNode:
         at = _start(event)
         plain = bool(event.implicit[0])
-        value = read_scalar(event.value) if plain else event.value
-        node = ScalarNode(at, at, (*path, event.value), value, quoted=not plain)
+        text = _text(event)
+        node = ScalarNode(at, at, (*path, text), read_scalar(text) if plain else text)
         if event.tag not in (None, "!", _YAML_TAG + "str"):
             self._problems.add_at_key(node, _about_tag(event.tag))
         return node
@@ -231,6 +217,13 @@ class _Composer:
 
 def _start(event: Any) -> Position:
     return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _text(event: Any) -> str:
+    text: str = event.value
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _NotYAML(_start(event), "not valid YAML: an escape stands for half a character")
+    return text
 
 
 def _about_tag(tag: str) -> str:
