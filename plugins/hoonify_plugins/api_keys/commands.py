@@ -81,7 +81,7 @@ def _create(arguments: argparse.Namespace, context: PluginContext) -> int:
     _tell(f"made {record.id}, {record.name!r} on plan {record.plan!r}{until}; it is shown only now")
     if NAME not in context.loaded.config.pipeline:
         _tell(
-            f"note: `pipeline:` in {context.loaded.path} does not name {NAME}: keys are not asked for"
+            f"note: `pipeline:` in {context.loaded.name} does not name {NAME}: keys are not asked for"
         )
     print(key)
     return 0

@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
     loaded = prepare(arguments.config, installed.plugins)
     config = loaded.config
     reports = reports_of(loaded, installed.plugins)
-    line = f"{loaded.path}: fine; {_count(len(config.models), 'model')}"
+    line = f"{loaded.name}: fine; {_count(len(config.models), 'model')}"
     if missing := len({report.model for report in reports if report.state != "available"}):
         line += f", {missing} of them cannot run here (`hoonify-router models` says why)"
     line += f"; pipeline: {', '.join(config.pipeline) or 'empty'}"

@@ -1,0 +1,175 @@
+"""``hoonify-router keys``: make, list and revoke, as an operator does it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hoonify_plugins.api_keys.format import digest_of, is_well_formed
+from hoonify_plugins.api_keys.record import KeyRecord
+from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
+from hoonify_router.cli import main
+
+CONFIG = """
+pipeline: [{pipeline}]
+plugins:
+  api_keys: {{plans: [free, gold]}}
+models:
+  parrot: {{provider: Nobody, context_length: 4096, backend: echo}}
+"""
+
+Run = Callable[..., tuple[int, str, list[str]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``hoonify-router keys …`` and return status, output and lines of errors."""
+    (tmp_path / "router.yaml").write_text(CONFIG.format(pipeline="api_keys"))
+    monkeypatch.setenv("HOONIFY_CONFIG", str(tmp_path / "router.yaml"))
+    monkeypatch.setenv("HOONIFY_STATE_DIR", str(tmp_path / "state"))
+
+    def run(*words: str) -> tuple[int, str, list[str]]:
+        status = main(["keys", *words])
+        out, err = capsys.readouterr()
+        assert "hoo_" not in err
+        return status, out, [line for line in err.splitlines() if "warning: plugin" not in line]
+
+    return run
+
+
+def kept(database: Path) -> list[KeyRecord]:
+    """Return what is in the store."""
+    store = SQLiteKeyStore(database)
+    records = store.all()
+    store.close()
+    return records
+
+
+def test_create_prints_only_the_key(run: Run, database: Path) -> None:
+    """Once, on standard output; all the rest is on standard error."""
+    status, out, err = run("create", "--name", "Ada's laptop", "--plan", "free")
+    assert status == 0
+    key = out.removesuffix("\n")
+    assert is_well_formed(key)
+    (record,) = kept(database)
+    assert (record.name, record.plan, record.digest) == ("Ada's laptop", "free", digest_of(key))
+    assert (record.expires, record.models) == (None, ())
+    (line,) = err
+    assert record.id in line
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("15m", 900), ("12h", 43200), ("30d", 2592000), ("1w", 604800)],
+)
+def test_a_key_may_expire(run: Run, database: Path, text: str, seconds: int) -> None:
+    """Said with the point in time."""
+    before = time.time()
+    _, _, err = run("create", "--name", "a", "--plan", "free", "--expires", text)
+    (record,) = kept(database)
+    assert record.expires is not None
+    assert before + seconds - 1 <= record.expires <= time.time() + seconds
+    assert re.search(r"good until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", err[0])
+
+
+def test_a_key_may_be_for_some_models(run: Run, database: Path) -> None:
+    """A glob that matches nothing now is worth a word."""
+    status, _, err = run(
+        "create", "--name", "a", "--plan", "free", "--model", "par*", "--model", "qwen*"
+    )
+    assert status == 0
+    assert kept(database)[0].models == ("par*", "qwen*")
+    assert err[0] == "note: no model of the catalog matches 'qwen*' now"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["--name", "a", "--plan", "fre"],
+            "there is no plan 'fre', did you mean 'free'? (plans: free, gold)",
+        ),
+        (
+            ["--name", "a", "--plan", "unlimited"],
+            "there is no plan 'unlimited' (plans: free, gold)",
+        ),
+        (["--name", "a"], "the following arguments are required: --plan"),
+        (
+            ["--name", " ", "--plan", "free"],
+            "argument --name: expected 1 to 200 printable characters",
+        ),
+        (["--name", "\x1b[2J", "--plan", "free"], "argument --name: expected 1 to 200 printable"),
+        (
+            ["--name", "a", "--plan", "free", "--expires", "soon"],
+            "argument --expires: expected a time such as 12h",
+        ),
+        (
+            ["--name", "a", "--plan", "free", "--expires", "0d"],
+            "argument --expires: expected a time",
+        ),
+        (
+            ["--name", "a", "--plan", "free", "--expires", "9999999w"],
+            "argument --expires: expected a time",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_makes_no_key(
+    run: Run, database: Path, words: list[str], expected: str
+) -> None:
+    """Exit status 2, nothing on standard output."""
+    status, out, (line,) = run("create", *words)
+    assert (status, out) == (2, "")
+    assert line.startswith(f"hoonify-router: {expected}")
+    assert not database.exists()
+
+
+def test_list_shows_no_secret(run: Run) -> None:
+    """Id, name, plan, times and state; neither key nor hash."""
+    _, key, _ = run("create", "--name", "ada", "--plan", "gold", "--expires", "30d")
+    status, out, err = run("list")
+    assert (status, err) == (0, [])
+    head, line = out.splitlines()
+    assert head.split() == ["ID", "NAME", "PLAN", "MODELS", "CREATED", "EXPIRES", "STATE"]
+    assert line.split()[1:4] == ["ada", "gold", "-"]
+    assert line.endswith("active")
+    assert key.strip() not in out
+    assert digest_of(key.strip()).hex() not in out
+    (row,) = json.loads(run("list", "--json")[1])
+    assert set(row) == {name.lower() for name in head.split()}
+    assert row["models"] is None
+
+
+def test_revoke_is_for_good(run: Run) -> None:
+    """Asked twice it is still revoked; an unknown id is a mistake."""
+    run("create", "--name", "ada", "--plan", "free")
+    (row,) = json.loads(run("list", "--json")[1])
+    for _ in range(2):
+        status, out, err = run("revoke", row["id"])
+        assert (status, out) == (0, "")
+        assert row["id"] in err[0]
+    assert json.loads(run("list", "--json")[1])[0]["state"] == "revoked"
+    status, _, err = run("revoke", "key_nobody")
+    assert status == 2
+    assert err == ["hoonify-router: there is no key 'key_nobody', see `hoonify-router keys list`"]
+
+
+def test_keys_without_the_middleware_are_worth_a_word(run: Run, tmp_path: Path) -> None:
+    """Who makes keys for a router that asks for none should know."""
+    (tmp_path / "router.yaml").write_text(CONFIG.format(pipeline=""))
+    status, out, err = run("create", "--name", "a", "--plan", "free")
+    assert status == 0
+    assert out.startswith("hoo_")
+    assert "does not name api_keys" in err[-1]
+
+
+def test_a_store_that_cannot_be_used_is_one_line(run: Run, database: Path) -> None:
+    """Which file and why; no traceback."""
+    database.mkdir(parents=True)
+    status, _, (line,) = run("list")
+    assert status == 2
+    assert line.startswith(f"hoonify-router: the keys in {database} cannot be used: ")
