@@ -1,7 +1,7 @@
 # `make help` lists the targets. Works with GNU make 3.81 and later, on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev test test-all lint bench lock clean
+.PHONY: help install serve dev test test-all lint bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +43,9 @@ lint: $(DEV) ## check style, types and layers
 
 bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(DEV) ## write the generated parts of docs/ anew
+	@$(BIN)/python -m docs.generate
 
 lock: $(DEV) ## write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/tox run -q -e lock

@@ -1,0 +1,78 @@
+"""The lock has everything that pyproject.toml asks for, with hashes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKED = re.compile(
+    r"^(?P<requirement>[a-z0-9].*?)(?: \\)?$(?P<hashes>(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)*)",
+    re.MULTILINE,
+)
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def locked(name: str) -> list[tuple[Requirement, int]]:
+    """Return the lock's packages, each with the number of its hashes."""
+    text = (ROOT / "requirements" / name).read_text()
+    return [
+        (Requirement(found["requirement"]), found["hashes"].count("--hash"))
+        for found in LOCKED.finditer(text)
+    ]
+
+
+def asked(*extras: str) -> list[Requirement]:
+    """Return what pyproject.toml and the build need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = list(project["dependencies"])
+    for extra in extras:
+        lines += project["optional-dependencies"][extra]
+    build = (ROOT / "requirements" / "build.in").read_text().splitlines()
+    return [Requirement(line) for line in lines + build if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("default.txt", ("onnx",)), ("dev.txt", ("onnx", "dev"))]
+)
+def test_the_lock_satisfies_what_is_asked_for(
+    lock: str, extras: tuple[str, ...], python: str
+) -> None:
+    """After a change in pyproject.toml somebody has run `make lock`."""
+    environment = {**default_environment(), "python_version": python}
+    environment["python_full_version"] = f"{python}.0"
+    versions = {
+        canonicalize_name(requirement.name): str(requirement.specifier).removeprefix("==")
+        for requirement, _ in locked(lock)
+        if requirement.marker is None or requirement.marker.evaluate(environment)
+    }
+    unmet = [
+        str(requirement)
+        for requirement in asked(*extras)
+        if not requirement.specifier.contains(
+            versions.get(canonicalize_name(requirement.name), "0"), prereleases=True
+        )
+    ]
+    assert not unmet
+
+
+@pytest.mark.parametrize("lock", ["default.txt", "dev.txt"])
+def test_every_package_is_pinned_by_hash(lock: str) -> None:
+    """What is installed is what was locked, wherever it comes from."""
+    packages = locked(lock)
+    assert len(packages) > 40
+    assert not [str(requirement) for requirement, hashes in packages if not hashes]
+
+
+def test_the_default_is_light() -> None:
+    """`make serve` brings neither torch nor any CUDA package."""
+    names = {requirement.name for requirement, _ in locked("default.txt")}
+    assert not [name for name in names if name == "torch" or name.startswith("nvidia")]
+    assert "onnxruntime-gpu" not in names
