@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -30,13 +31,19 @@ class CountingStore(SQLiteKeyStore):
         super().__init__(path)
         self.looks = 0
         self.failing = False
+        self.seen = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def changes(self, since: int) -> tuple[list[KeyRecord], int]:
         """Count, then do as told."""
         self.looks += 1
         if self.failing:
             raise StoreError("the disk is gone")
-        return super().changes(since)
+        found = super().changes(since)
+        self.seen.set()
+        assert self.go_on.wait(10)
+        return found
 
 
 @pytest.fixture
@@ -214,6 +221,44 @@ async def test_a_flood_of_wrong_keys_shares_its_looks(
 
     await asyncio.gather(*(knock() for _ in range(1000)))
     assert inside.looks - before <= 2
+
+
+async def test_a_look_that_has_begun_is_not_enough(
+    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+) -> None:
+    """A key made while a look is under way is found by the next one, for which its request waits."""
+    middleware, inside = await opened()
+    inside.seen.clear()
+    inside.go_on.clear()
+    early = asyncio.create_task(ask(middleware, request_with(f"Bearer {generate_key()}")))
+    await wait_until(inside.seen.is_set)
+    record, key = new_key("ada", "free")
+    store.add(record)
+    late = asyncio.create_task(ask(middleware, request_with(f"Bearer {key}")))
+    await asyncio.sleep(0)
+    inside.go_on.set()
+    with pytest.raises(AuthenticationFailed):
+        await early
+    assert (await late).principal is not None
+
+
+async def test_a_client_that_leaves_while_its_key_is_looked_for_harms_nobody(
+    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+) -> None:
+    """Others wait for the same look."""
+    record, key = new_key("ada", "free")
+    middleware, inside = await opened()
+    store.add(record)
+    inside.seen.clear()
+    inside.go_on.clear()
+    leaving = asyncio.create_task(ask(middleware, request_with(f"Bearer {key}")))
+    staying = asyncio.create_task(ask(middleware, request_with(f"Bearer {key}")))
+    await wait_until(inside.seen.is_set)
+    leaving.cancel()
+    inside.go_on.set()
+    assert (await staying).principal is not None
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
 
 
 async def test_a_wrong_key_is_remembered_for_a_while(
