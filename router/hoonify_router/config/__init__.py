@@ -1,6 +1,5 @@
 """Configuration: typed structures, a strict YAML loader and the JSON Schema made from them."""
 
-from hoonify_router.config.durations import Duration
 from hoonify_router.config.loader import (
     find_config,
     load_config,
@@ -19,6 +18,7 @@ from hoonify_router.config.model import (
     home_id,
 )
 from hoonify_router.config.schema import json_schema
+from hoonify_router.config.times import Duration
 
 __all__ = [
     "BackendDefaults",

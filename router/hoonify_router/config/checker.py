@@ -10,10 +10,10 @@ from typing import Any
 
 from msgspec import inspect as mi
 
-from hoonify_router.config.durations import IS_DURATION
-from hoonify_router.config.leaves import Wrong, not_a, read_duration, read_leaf, refusal
+from hoonify_router.config.leaves import Wrong, not_a, read_leaf, read_time, refusal
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, ScalarNode
 from hoonify_router.config.problems import Problems, closest, listed
+from hoonify_router.config.times import READ_AS, READERS
 
 INVALID: Any = object()
 """Stands for a value that is wrong and has been told of."""
@@ -50,8 +50,8 @@ class Checker:
     def _check(self, node: Node, kind: mi.Type) -> Any:
         match kind:
             case mi.Metadata(type=inner, extra=extra):
-                if extra and extra.get(IS_DURATION):
-                    return self._keep(node, read_duration(node, inner))
+                if extra and READ_AS in extra:
+                    return self._keep(node, read_time(node, extra[READ_AS], inner))
                 return self._check(node, inner)
             case mi.AnyType():
                 return node.plain()
@@ -207,8 +207,8 @@ def _with_tag_of(node: MappingNode, choices: list[mi.Type]) -> list[mi.Type]:
 
 def _name_of(kind: mi.Type) -> str:
     """Return what a kind of value is called in a message."""
-    if isinstance(kind, mi.Metadata) and (kind.extra or {}).get(IS_DURATION):
-        return "a duration"
+    if isinstance(kind, mi.Metadata) and kind.extra and READ_AS in kind.extra:
+        return READERS[kind.extra[READ_AS]][1]
     kind = _bare(kind)
     if isinstance(kind, mi.LiteralType):
         return " or ".join(str(value) for value in kind.values)

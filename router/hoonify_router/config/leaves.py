@@ -13,13 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
-from hoonify_router.config.durations import parse_duration
 from hoonify_router.config.nodes import Node, ScalarNode
 from hoonify_router.config.problems import closest, listed, shown
 from hoonify_router.config.scalars import read_scalar
+from hoonify_router.config.times import READERS
 
 _LARGEST = 2**63 - 1
-_NUMBERS = mi.IntType | mi.FloatType
 _FOREIGN: dict[type[mi.Type], type] = {
     mi.BytesType: bytes,
     mi.DateType: datetime.date,
@@ -64,19 +63,24 @@ def read_leaf(node: Node, kind: mi.Type) -> Any:
     return _foreign(node, kind)
 
 
-def read_duration(node: Node, kind: mi.Type) -> Any:
-    """Return a duration's seconds.
+def read_time(node: Node, way: str, kind: mi.Type) -> Any:
+    """Return a time as the number that ``kind`` wants; a text is read in the ``way`` named.
 
     Raises:
-        Wrong: It is no duration, or one out of range.
+        Wrong: It is no such time, or one out of range.
     """
+    read, wanted = READERS[way]
     value = _scalar(node)
-    seconds = parse_duration(value) if isinstance(value, str) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise not_a("a duration such as 30s, 15m or 2h", node)
-    if not math.isfinite(seconds):
-        raise not_a("a finite duration", node)
-    return _in_range(node, float(seconds), kind) if isinstance(kind, _NUMBERS) else float(seconds)
+    number = read(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
+        raise not_a(wanted, node)
+    if not math.isfinite(number) or number > _LARGEST:
+        raise not_a(f"{wanted}, of a sane size", node)
+    if isinstance(kind, mi.IntType):
+        if number != int(number):
+            raise not_a(wanted, node)
+        return _in_range(node, int(number), kind)
+    return _in_range(node, float(number), kind) if isinstance(kind, mi.FloatType) else number
 
 
 def refusal(error: Exception, node: Node) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from hoonify_router.config.durations import Duration
+from hoonify_router.config.times import Day, Duration
 
 MODEL_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*"
 MAX_MODEL_ID = 128
@@ -93,7 +93,7 @@ class ModelConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     )
     pricing: Pricing | None = None
     created: Annotated[
-        int, _says("Unix time of the model's release, as /v1/models shows it.", ge=0)
+        Day, _says("Day of its release, such as 2025-07-21, as /v1/models shows it.")
     ] = 0
     backend: Annotated[str | None, _says("The model's home: edit this line to re-home it.")] = None
     options: Annotated[dict[str, Any], _says("The backend's own options.")] = field(
