@@ -1,7 +1,8 @@
 """The JSON Schema of the configuration, for editors that complete and check YAML while it is written.
 
 It is made from the same Structs as the checks. Where it cannot be as exact as the loader (names of third
-parties' plugins, options that a backend's defaults supply), it allows more, never less.
+parties' plugins, options that a backend's defaults supply), it allows more. It allows less in one thing: a
+choice such as ``start`` must be written out, not taken from the environment.
 """
 
 from __future__ import annotations
