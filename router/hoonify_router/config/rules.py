@@ -47,6 +47,7 @@ class Rules:
         self._installed = installed
         self._problems = problems
         self._checker = Checker(problems)
+        self._kinds: dict[type[Struct], mi.StructType] = {}
 
     def apply(self, root: MappingNode) -> None:
         """Check the whole file as far as its shape allows; what has a wrong shape is told elsewhere."""
@@ -64,7 +65,7 @@ class Rules:
             if name not in self._installed.backends:
                 self._problems.add_at_key(entry, self._missing("backend", name))
             elif isinstance(entry, MappingNode) and (options := entry.mapping("options")):
-                kind = _struct_type(self._installed.backends[name])
+                kind = self._struct_type(self._installed.backends[name])
                 self._checker.struct(options, kind, partial=True)
 
     def _check_plugins(self, plugins: MappingNode) -> None:
@@ -72,7 +73,7 @@ class Rules:
             if name not in self._installed.middleware:
                 self._problems.add_at_key(settings, self._missing("plugin", name))
             elif isinstance(settings, MappingNode):
-                self._checker.check(settings, _struct_type(self._installed.middleware[name]))
+                self._checker.check(settings, self._struct_type(self._installed.middleware[name]))
 
     def _check_pipeline(self, pipeline: Node | None, plugins: Node | None) -> None:
         has_settings = plugins.entries if isinstance(plugins, MappingNode) else {}
@@ -86,7 +87,9 @@ class Rules:
                 self._problems.add(node, self._missing("plugin", node.value, hidden=node.from_env))
             elif node.value not in has_settings:  # then every setting has its default, or must not
                 empty = MappingNode(node.at, node.at, ("plugins", node.value))
-                self._checker.check(empty, _struct_type(self._installed.middleware[node.value]))
+                self._checker.check(
+                    empty, self._struct_type(self._installed.middleware[node.value])
+                )
             seen.add(node.value)
 
     def _check_models(self, models: MappingNode, defaults: MappingNode | None) -> None:
@@ -152,7 +155,7 @@ class Rules:
         if "options" in home.entries and not home.mapping("options"):
             return
         options = _merged(home, defaults.mapping(name) if defaults else None)
-        self._checker.struct(options, _struct_type(self._installed.backends[name]))
+        self._checker.struct(options, self._struct_type(self._installed.backends[name]))
 
     def _check_url(self, home: MappingNode) -> None:
         node, url = home.entries.get("url"), home.text("url")
@@ -164,6 +167,15 @@ class Rules:
         ):
             what = "must be a URL such as http://127.0.0.1:30000"
             self._problems.add(node, f"{what}, got {shown(node)}")
+
+    def _struct_type(self, cls: type[Struct]) -> mi.StructType:
+        """Return what is known of a Struct, looked at once however many homes have it."""
+        if cls not in self._kinds:
+            kind = mi.type_info(cls)
+            if not isinstance(kind, mi.StructType):
+                raise TypeError(f"{cls!r} is not a msgspec Struct")
+            self._kinds[cls] = kind
+        return self._kinds[cls]
 
     def _missing(self, kind: str, name: str, *, hidden: bool = False) -> str:
         """Return what to say about a name that nothing installed has."""
@@ -177,13 +189,6 @@ class Rules:
         called = "of this name" if hidden else f"called {name}"
         joint = ", " if guess else "; "
         return f"no {kind} {called}{joint}{meant}{listed(sorted(known))}"
-
-
-def _struct_type(cls: type[Struct]) -> mi.StructType:
-    kind = mi.type_info(cls)
-    if not isinstance(kind, mi.StructType):
-        raise TypeError(f"{cls!r} is not a msgspec Struct")
-    return kind
 
 
 def _merged(home: MappingNode, defaults: MappingNode | None) -> MappingNode:
