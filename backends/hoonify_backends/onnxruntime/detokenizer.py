@@ -115,16 +115,18 @@ class WindowDecoder:
         self._window: list[int] = []
         self._context = 0  # tokens of the window that have been shown
         self._shown = 0  # characters that these are
+        self._held = 0  # last tokens that wait for the rest of a character
 
     def push(self, token: int) -> str:
         """Take the next token and return the text that is complete now."""
-        if token in self._special:
+        if token in self._special or self._tokenizer.id_to_token(token) is None:
             return ""
         self._window.append(token)
         text = self._tokenizer.decode(self._window)
-        waiting = len(self._window) - self._context
-        if text.endswith(_REPLACEMENT) and waiting < _LONGEST_CHARACTER:
+        if text.endswith(_REPLACEMENT) and self._held < _LONGEST_CHARACTER - 1:
+            self._held += 1
             return ""
+        self._held = 0
         new: str = text[self._shown :]
         if new:
             self._window = self._window[self._context :]

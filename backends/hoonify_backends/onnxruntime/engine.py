@@ -52,6 +52,8 @@ class OnnxEngine(Engine[OnnxOptions]):
         on_fatal: Called when the model fails again and again; by default the process ends.
     """
 
+    options_type = OnnxOptions
+
     def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
         self._on_fatal = on_fatal
         self._max_waiting = 0
@@ -203,11 +205,11 @@ def _load(options: OnnxOptions, progress: ProgressCallback) -> tuple[LoadedModel
     return loaded, reader
 
 
-async def _report_memory(progress: ProgressCallback) -> None:
+async def _report_memory(progress: ProgressCallback, interval: float = 1.0) -> None:
     """Tell how much memory the process has while it grows: all that can be seen of a session that loads."""
     reported = 0
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(interval)
         size = _resident_mib()
         if size > reported:
             reported = size

@@ -74,13 +74,13 @@ class KVLayout:
 class KVCache(Protocol):
     """Keys and values of all rows."""
 
-    can_move: bool
+    can_swap: bool
 
     def bind(self, binding: Any, first_row: int, rows: int) -> None:
         """Point a binding's past and present at ``rows`` rows from ``first_row`` on."""
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` tokens of a row to another row."""
+    def swap(self, first: int, second: int, length: int) -> None:
+        """Exchange the first ``length`` tokens of two rows."""
 
 
 class HostCache:
@@ -91,7 +91,7 @@ class HostCache:
         slots: Rows.
     """
 
-    can_move = True
+    can_swap = True
 
     def __init__(self, layout: KVLayout, slots: int) -> None:
         self._layout = layout
@@ -105,10 +105,12 @@ class HostCache:
         addresses = [array.ctypes.data for array in self._arrays]
         _bind(binding, self._layout, addresses, ("cpu", 0), range(first_row, first_row + rows))
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` tokens of a row to another row."""
+    def swap(self, first: int, second: int, length: int) -> None:
+        """Exchange the first ``length`` tokens of two rows."""
         for array in self._arrays:
-            array[target, :, :length] = array[source, :, :length]
+            kept = array[first, :, :length].copy()
+            array[first, :, :length] = array[second, :, :length]
+            array[second, :, :length] = kept
 
 
 class DeviceCache:
@@ -122,7 +124,7 @@ class DeviceCache:
         device: ONNX Runtime's name of the kind of device, and which one.
     """
 
-    can_move = False
+    can_swap = False
 
     def __init__(self, layout: KVLayout, slots: int, device: tuple[str, int]) -> None:
         from onnxruntime import OrtValue
@@ -141,7 +143,7 @@ class DeviceCache:
         addresses = [value.data_ptr() for value in self._values]
         _bind(binding, self._layout, addresses, self._device, range(first_row, first_row + rows))
 
-    def move(self, source: int, target: int, length: int) -> None:
+    def swap(self, first: int, second: int, length: int) -> None:
         """Never called."""
         raise NotImplementedError("rows in a GPU's memory stay where they are")
 

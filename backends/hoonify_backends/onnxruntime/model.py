@@ -110,7 +110,7 @@ class OnnxModel:
     ) -> None:
         self.slots = slots
         self.context_length = layout.row_shape[1]
-        self.can_move = cache.can_move
+        self.can_swap = cache.can_swap
         self.vocabulary = vocabulary
         self._graph = graph
         self._cache = cache
@@ -166,9 +166,9 @@ class OnnxModel:
         graph.session.run_with_iobinding(call.binding)
         return _as_floats(call.scores[:, 0])
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` places of a row to another row."""
-        self._cache.move(source, target, length)
+    def swap(self, first: int, second: int, length: int) -> None:
+        """Exchange the first ``length`` places of two rows."""
+        self._cache.swap(first, second, length)
 
 
 class _Decode:

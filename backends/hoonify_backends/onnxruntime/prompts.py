@@ -117,7 +117,7 @@ class PromptReader:
             value = getattr(request, name)
             return getattr(defaults, name) if value is None else value
 
-        if (request.repetition_penalty or 1.0) <= 0:
+        if request.repetition_penalty is not None and request.repetition_penalty <= 0:
             raise InvalidValue(
                 "repetition_penalty must be greater than 0.", param="repetition_penalty"
             )

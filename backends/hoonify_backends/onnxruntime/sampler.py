@@ -1,8 +1,10 @@
 """Choose the next token of several requests at once, out of the model's scores.
 
-Nothing here sorts a whole vocabulary. The likeliest tokens are found through groups of the vocabulary:
-if ``m`` groups have a maximum of at least ``t``, at least ``m`` tokens have a score of at least ``t``;
-so the m-th largest group maximum bounds the m likeliest tokens, and only what is above it is sorted.
+A vocabulary is never sorted where a part of it will do. The likeliest tokens are found through groups of
+the vocabulary: if ``m`` groups have a maximum of at least ``t``, at least ``m`` tokens have a score of at
+least ``t``; so the m-th largest group maximum bounds the m likeliest tokens from below. Groups are made of
+columns far apart, because numpy reduces along the outer axis several times faster.
+
 A request's choice depends on its own row alone, not on who shares the step with it.
 """
 
@@ -13,13 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hoonify_backends.onnxruntime.sampling import Chooser, Floats
+from hoonify_backends.onnxruntime.sampling import Chooser, Floats, Sampling
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_FEW = 256  # a top_k up to this is drawn from a short list
 _GROUP_SIZE = 64  # of the inverse distribution function; about the square root of a vocabulary
-_FIRST_TRY = 64  # likeliest tokens that a nucleus is looked for in at first
+_FIRST_TRY = 64  # likeliest tokens that a nucleus is looked for in
+_SORTED = 1024  # what is left of a larger nucleus is halved until it is this small, then sorted
 
 
 def choose(logits: Floats, choosers: Sequence[Chooser]) -> list[int]:
@@ -34,14 +38,14 @@ def choose(logits: Floats, choosers: Sequence[Chooser]) -> list[int]:
             processor.apply(row)
     tokens = logits.argmax(axis=1)
     drawn = [i for i, chooser in enumerate(choosers) if not chooser.greedy]
-    if drawn:
-        ordered = [i for i in drawn if choosers[i].sampling.ordered]
-        free = [i for i in drawn if not choosers[i].sampling.ordered]
-        for rows, draw in ((ordered, _draw_among_likeliest), (free, _draw_among_all)):
-            if rows:
-                part = logits if len(rows) == len(logits) else logits[rows]
-                peaks = part[np.arange(len(rows)), tokens[rows]]
-                tokens[rows] = draw(part, peaks, [choosers[i] for i in rows])
+    few = [i for i in drawn if 0 < choosers[i].sampling.top_k <= _FEW]
+    many = [i for i in drawn if i not in few] if few else drawn
+    for rows, draw in ((few, _draw_from_few), (many, _draw_from_many)):
+        if rows:
+            part = logits if len(rows) == len(logits) else logits[rows]
+            peaks = part[np.arange(len(rows)), tokens[rows]]
+            points = np.array([choosers[i].random.random() for i in rows])
+            tokens[rows] = draw(part, peaks, points, [choosers[i].sampling for i in rows])
     chosen: list[int] = tokens.tolist()
     for chooser, token in zip(choosers, chosen, strict=True):
         if chooser.processors:
@@ -49,106 +53,111 @@ def choose(logits: Floats, choosers: Sequence[Chooser]) -> list[int]:
     return chosen
 
 
-def _draw_among_all(logits: Floats, peaks: Floats, choosers: list[Chooser]) -> Indices:
-    """Draw from the whole distribution: first a group of tokens, then a token in it."""
+def _draw_from_many(
+    logits: Floats, peaks: Floats, points: Doubles, samplings: list[Sampling]
+) -> Indices:
+    """Draw from whole rows: first a group of tokens, then a token in it."""
     rows, size = logits.shape
-    weights = _weights(logits, peaks, choosers)
-    if any(chooser.sampling.min_p > 0 for chooser in choosers):
-        floors = np.array([[chooser.sampling.min_p] for chooser in choosers], np.float32)
-        weights[weights < floors] = 0
+    temperatures = np.array([[s.temperature] for s in samplings], np.float32)
     groups = -(-size // _GROUP_SIZE)
-    # Groups are made of columns that are far apart: sums along the outer axis are several times faster.
-    padded = np.zeros((rows, _GROUP_SIZE * groups), np.float32)
-    padded[:, :size] = weights
+    padded = np.empty((rows, _GROUP_SIZE * groups), np.float32)
+    padded[:, size:] = 0
+    weights = padded[:, :size]
+    np.subtract(logits, peaks[:, None], out=weights)
+    weights /= temperatures
+    np.exp(weights, out=weights)
+    for row, sampling in zip(weights, samplings, strict=True):
+        floor = max(sampling.min_p, _floor(row, sampling))
+        if floor > 0:
+            row[row < floor] = 0
     grouped = padded.reshape(rows, _GROUP_SIZE, groups)
     ends = grouped.sum(axis=1).cumsum(axis=1, dtype=np.float64)
     tokens = np.empty(rows, np.int64)
-    for row, chooser in enumerate(choosers):
+    for row, point in enumerate(points):
         # Rounding may push a point to either end of its range; an impossible token must not be there.
-        point = min(chooser.random.random() * ends[row, -1], np.nextafter(ends[row, -1], 0))
-        group = int(ends[row].searchsorted(point, side="right"))
+        where = min(point * ends[row, -1], np.nextafter(ends[row, -1], 0))
+        group = int(ends[row].searchsorted(where, side="right"))
         inside = grouped[row, :, group].cumsum(dtype=np.float64)
-        point = max(point - (ends[row, group] - inside[-1]), 0.0)
-        place = int(inside.searchsorted(point, side="right"))
+        where = max(where - (ends[row, group] - inside[-1]), 0.0)
+        place = int(inside.searchsorted(where, side="right"))
         last = int(inside.searchsorted(inside[-1]))
         tokens[row] = min(place, last) * groups + group
     return tokens
 
 
-def _draw_among_likeliest(logits: Floats, peaks: Floats, choosers: list[Chooser]) -> Indices:
-    """Draw from the ``top_k`` likeliest tokens, and of them from those that have ``top_p`` together."""
-    size = logits.shape[1]
-    samplings = [chooser.sampling for chooser in choosers]
-    top_k = np.array([min(s.top_k, size) if s.top_k else size for s in samplings])
-    top_p = np.array([s.top_p for s in samplings])
-    min_p = np.array([s.min_p for s in samplings])
-    # A nucleus without top_k needs the mass of all tokens, however few of them it takes in the end.
-    open_ended = [i for i, s in enumerate(samplings) if not s.top_k]
-    whole = np.zeros(len(choosers))
-    if open_ended:
-        part = [choosers[i] for i in open_ended]
-        whole[open_ended] = _weights(logits[open_ended], peaks[open_ended], part).sum(axis=1)
-    count = max([_FIRST_TRY if open_ended else 1, *(s.top_k for s in samplings)])
-    while True:
-        rows, tokens, scores = _likeliest(logits, min(count, size))
-        temperatures = np.array([s.temperature for s in samplings])
-        weights = np.exp((scores - peaks.astype(np.float64)[rows]) / temperatures[rows])
-        ends = rows.searchsorted(np.arange(len(choosers)), side="right")
-        starts = np.concatenate(([0], ends[:-1]))
-        places = np.arange(len(rows)) - starts[rows]
-        weights[(places >= top_k[rows])] = 0
-        mass, reached = _masses(weights, starts, ends)
-        if count >= size or all(mass[i] >= top_p[i] * whole[i] for i in open_ended):
-            break
-        count *= 8
-    totals = np.where(whole > 0, np.maximum(whole, mass), mass)
-    before = reached - weights - _bases(reached, starts)[rows]
-    # The likeliest token always stays, so that something is left.
-    dropped = ((before >= (top_p * totals)[rows]) | (weights < min_p[rows])) & (places > 0)
-    weights[dropped] = 0
-    mass, reached = _masses(weights, starts, ends)
-    points = np.array([chooser.random.random() for chooser in choosers]) * mass
-    picks = reached.searchsorted(points + _bases(reached, starts), side="right")
-    # Rounding may push a point to the end of its row: then the row's last possible token counts.
-    lasts = reached.searchsorted(reached[ends - 1])
-    return tokens[np.clip(picks, starts, lasts)]
+def _floor(weights: Floats, sampling: Sampling) -> float:
+    """Return the least weight that ``top_k`` and ``top_p`` let a token have; equal ones stay together."""
+    size, floor = len(weights), 0.0
+    if 0 < sampling.top_k < size:
+        floor = float(np.partition(weights, size - sampling.top_k)[size - sampling.top_k])
+        weights = weights[weights >= floor]
+    if sampling.top_p >= 1:
+        return floor
+    needed = sampling.top_p * float(weights.sum(dtype=np.float64))
+    likeliest = weights[weights >= _bounds(weights[None], _FIRST_TRY)[0]]
+    if likeliest.sum(dtype=np.float64) >= needed:  # nearly always
+        weights = likeliest
+    while len(weights) > _SORTED:
+        half = len(weights) // 2
+        weights = np.partition(weights, half)
+        upper, lower = weights[half:], weights[:half]
+        mass = float(upper.sum(dtype=np.float64))
+        if mass >= needed:
+            weights = upper
+        else:
+            needed, weights = needed - mass, lower
+    weights = np.sort(weights)[::-1]
+    place = int(weights.cumsum(dtype=np.float64).searchsorted(needed))
+    return float(weights[min(place, len(weights) - 1)])
 
 
-def _weights(logits: Floats, peaks: Floats, choosers: list[Chooser]) -> Floats:
-    """Return unnormalized probabilities; a row's likeliest token has 1."""
-    temperatures = np.array([[chooser.sampling.temperature] for chooser in choosers], np.float32)
-    scaled: Floats = logits - peaks[:, None]
-    scaled /= temperatures
-    return np.exp(scaled, out=scaled)
+def _draw_from_few(
+    logits: Floats, peaks: Floats, points: Doubles, samplings: list[Sampling]
+) -> Indices:
+    """Draw from the ``top_k`` likeliest tokens, and of them from those that have ``top_p`` together.
 
-
-def _likeliest(logits: Floats, count: int) -> tuple[Indices, Indices, Floats]:
-    """Return at least the ``count`` likeliest tokens of each row, likeliest first, row after row.
-
-    Equal scores stand in the order of the tokens, whatever else was found.
+    All rows' tokens stand one after another in one array, each row's likeliest first.
     """
     rows, size = logits.shape
-    width = max(1, size // (4 * count))  # tokens in a group; enough groups for a tight bound
-    if width > 1:
-        groups = size // width
-        even = logits[:, : groups * width].reshape(rows, width, groups).max(axis=1)
-        maxima = np.concatenate((even, logits[:, groups * width :]), axis=1)
-        bounds = np.partition(maxima, maxima.shape[1] - count, axis=1)[:, -count]
-        found = np.flatnonzero(logits >= bounds[:, None])
-    else:
-        found = np.arange(rows * size)
+    top_k = np.array([s.top_k for s in samplings])
+    found = np.flatnonzero(logits >= _bounds(logits, int(top_k.max()))[:, None])
+    scores = logits.reshape(-1)[found].astype(np.float64)
     row_of = found // size
-    scores = logits.reshape(-1)[found]
     order = np.lexsort((-scores, row_of))
-    return row_of[order], (found - row_of * size)[order], scores[order]
-
-
-def _masses(weights: Doubles, starts: Indices, ends: Indices) -> tuple[Doubles, Doubles]:
-    """Return each row's sum of weights, and the running sum over all rows."""
+    tokens, scores = (found - row_of * size)[order], scores[order]
+    ends = row_of.searchsorted(np.arange(rows), side="right")
+    starts = np.concatenate(([0], ends[:-1]))
+    temperatures = np.array([s.temperature for s in samplings])
+    weights = np.exp((scores - peaks[row_of]) / temperatures[row_of])
+    places = np.arange(len(found)) - starts[row_of]
+    lasts = starts + np.minimum(top_k, ends - starts) - 1
+    weights[scores < scores[lasts][row_of]] = 0  # equal ones stay together
     reached = weights.cumsum()
-    return reached[ends - 1] - _bases(reached, starts), reached
+    bases = np.where(starts > 0, reached[starts - 1], 0.0)
+    top_p = np.array([s.top_p for s in samplings])
+    min_p = np.array([s.min_p for s in samplings])
+    if top_p.min() < 1 or min_p.max() > 0:
+        before = reached - weights - bases[row_of]
+        masses = top_p * (reached[ends - 1] - bases)
+        # The likeliest token always stays, so that something is left.
+        dropped = ((before >= masses[row_of]) | (weights < min_p[row_of])) & (places > 0)
+        weights[dropped] = 0
+        reached = weights.cumsum()
+        bases = np.where(starts > 0, reached[starts - 1], 0.0)
+    picks = reached.searchsorted(points * (reached[ends - 1] - bases) + bases, side="right")
+    # Rounding may push a point to the end of its row: then the row's last possible token counts.
+    chosen: Indices = tokens[np.clip(picks, starts, reached.searchsorted(reached[ends - 1]))]
+    return chosen
 
 
-def _bases(reached: Doubles, starts: Indices) -> Doubles:
-    """Return the running sum before each row's first weight."""
-    return np.where(starts > 0, reached[starts - 1], 0.0)
+def _bounds(values: Floats, count: int) -> Floats:
+    """Return for each row a value that at least ``count`` of its values reach, and hardly more do."""
+    size = values.shape[1]
+    width = max(1, size // (4 * count))  # values in a group; enough groups for a tight bound
+    groups = size // width
+    maxima = values[:, : groups * width].reshape(-1, width, groups).max(axis=1)
+    if groups * width < size:
+        maxima = np.concatenate((maxima, values[:, groups * width :]), axis=1)
+    place = maxima.shape[1] - min(count, maxima.shape[1])
+    bounds: Floats = np.partition(maxima, place, axis=1)[:, place]
+    return bounds

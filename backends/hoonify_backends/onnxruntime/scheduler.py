@@ -8,7 +8,7 @@ wait for a long one to end.
 Rows of the KV cache belong to requests. A decode call spans the rows from the first to the last answer;
 a row between them that is free or whose prompt is still being read rides along: it writes to a place of its own
 that is not valid yet, and its result is ignored. Free rows are given to who waits, and where nobody does, the last
-answer is moved down to close the gap.
+answer is moved down to close the gap, in exchange for what the free row still holds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Model(Protocol):
 
     slots: int
     context_length: int
-    can_move: bool
+    can_swap: bool
 
     def prefill(self, row: int, tokens: Sequence[int], start: int) -> Floats:
         """Read ``tokens`` into a row from place ``start`` on; return the scores after the last, ``[1, V]``."""
@@ -39,8 +39,8 @@ class Model(Protocol):
     def decode(self, tokens: Sequence[int], places: Sequence[int]) -> Floats:
         """Read one token into each of the first rows, at that row's place; return scores ``[rows, V]``."""
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` places of a row to another row."""
+    def swap(self, first: int, second: int, length: int) -> None:
+        """Exchange the first ``length`` places of two rows."""
 
 
 class Job:
@@ -153,8 +153,6 @@ class Scheduler:
 
     def _shared(self, job: Job, row: int) -> int:
         """Return how many first tokens of the prompt a free row holds already, if worth it."""
-        if not self._reuse:
-            return 0
         held = self._left[row]
         most = min(
             job.prompt_length - 1, len(held)
@@ -183,7 +181,7 @@ class Scheduler:
         return progress
 
     def _decode(self, running: list[Job]) -> list[Progress]:
-        if self._model.can_move and not self._waiting:
+        if self._model.can_swap and not self._waiting:
             self._close_gaps(running)
         height = running[-1].row + 1
         tokens, places = [0] * height, [0] * height
@@ -205,9 +203,9 @@ class Scheduler:
         """Move the last answers into free rows before them; ``running`` stays in the order of the rows."""
         while None in self._rows[: running[-1].row]:
             job, gap = running[-1], self._rows.index(None)
-            self._model.move(job.row, gap, job.filled)
+            self._model.swap(job.row, gap, max(job.filled, len(self._left[gap])))
             self._rows[gap], self._rows[job.row] = job, None
-            self._left[job.row] = job.tokens[: job.filled]
+            self._left[job.row], self._left[gap] = self._left[gap], []
             job.row = gap
             running.sort(key=lambda job: job.row)
 
@@ -227,5 +225,5 @@ class Scheduler:
         if not job.decoding:
             self._prefilling.remove(job)
         self._rows[job.row] = None
-        self._left[job.row] = job.tokens[: job.filled]
+        self._left[job.row] = job.tokens[: job.filled] if self._reuse else []
         job.ended = True

@@ -1,0 +1,187 @@
+"""The shipped model, a reference that knows no tricks, and stand-ins for what tests do not need."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hoonify_backends.onnxruntime.engine import OnnxEngine
+from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
+from hoonify_backends.onnxruntime.options import OnnxOptions
+from hoonify_router.types import ChatRequest, Counted, Event, Finish, Message, Text
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = Path(os.environ.get("HOONIFY_TEST_ONNX", ROOT / "models" / "tiny-chat" / "onnx"))
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The folder of the model that ships with the router."""
+    return MODEL
+
+
+@pytest.fixture(scope="session")
+def options(model_path: Path) -> OnnxOptions:
+    """Options that suit a small model on a busy machine."""
+    return OnnxOptions(str(model_path), provider="cpu", slots=4, threads=1)
+
+
+@pytest.fixture(scope="session")
+def loaded(options: OnnxOptions) -> LoadedModel:
+    """The shipped model with four slots."""
+    return load_model(options, logging.getLogger(__name__), lambda stage: None)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(loaded: LoadedModel) -> Any:
+    """The shipped model's tokenizer."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(loaded.folder.tokenizer))
+
+
+@pytest.fixture(scope="session")
+def prompts(tokenizer: Any) -> list[list[int]]:
+    """Chat prompts of different length, as tokens."""
+    turns = [
+        "Hello!",
+        "What is a KV cache?",
+        "Count from 1 to 12.",
+        "Write a short story about a fox who lives in a green forest and finds an old letter.",
+        "Name three animals.",
+        "Repeat after me: " + "the quiet robot sings outside and " * 12,
+    ]
+    return [
+        tokenizer.encode(
+            f"<|im_start|>user\n{turn}<|im_end|>\n<|im_start|>assistant\n",
+            add_special_tokens=False,
+        ).ids
+        for turn in turns
+    ]
+
+
+class Reference:
+    """The same graph without any trick: every step reads everything anew, one request, no memory kept."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(
+            loaded.folder.graph, settings, providers=["CPUExecutionProvider"]
+        )
+        decoder = loaded.folder.config.model.decoder
+        nothing = np.zeros((1, decoder.num_key_value_heads, 0, decoder.head_size), np.float32)
+        self._past = {
+            entry.name: nothing
+            for entry in self._session.get_inputs()
+            if entry.name.startswith("past")
+        }
+
+    def scores(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Return the scores after the last token."""
+        feeds = {"input_ids": np.array([tokens]), "attention_mask": np.ones((1, len(tokens)), int)}
+        scores: NDArray[np.float32] = self._session.run(["logits"], feeds | self._past)[0][0, -1]
+        return scores
+
+    def greedy(self, prompt: Sequence[int], count: int) -> list[int]:
+        """Return the ``count`` likeliest next tokens, one after another."""
+        tokens = list(prompt)
+        for _ in range(count):
+            tokens.append(int(self.scores(tokens).argmax()))
+        return tokens[len(prompt) :]
+
+
+@pytest.fixture(scope="session")
+def reference(loaded: LoadedModel) -> Reference:
+    """Plain ONNX Runtime on the shipped model."""
+    return Reference(loaded)
+
+
+class FakeModel:
+    """A model whose next token follows from all tokens before it, held in rows as a real one holds keys.
+
+    A row that is not read, moved or left alone as it should be gives another token than it gives alone.
+    """
+
+    vocabulary = 97
+
+    def __init__(self, slots: int = 3, context_length: int = 64, can_swap: bool = True) -> None:
+        self.slots = slots
+        self.context_length = context_length
+        self.can_swap = can_swap
+        self.rows = np.full((slots, context_length), -1)
+        self.calls: list[tuple[str, Any]] = []
+        self.failures: list[Exception] = []
+
+    def after(self, tokens: Sequence[int]) -> int:
+        """Return the token that follows."""
+        return int(sum((i + 3) * (t + 1) for i, t in enumerate(tokens)) * 31 % self.vocabulary)
+
+    def prefill(self, row: int, tokens: Sequence[int], start: int) -> NDArray[np.float32]:
+        self._called("prefill", (row, len(tokens), start))
+        self.rows[row, start : start + len(tokens)] = tokens
+        return self._scores([(row, start + len(tokens))])
+
+    def decode(self, tokens: Sequence[int], places: Sequence[int]) -> NDArray[np.float32]:
+        self._called("decode", len(tokens))
+        self.rows[np.arange(len(tokens)), places] = tokens
+        return self._scores([(row, place + 1) for row, place in enumerate(places)])
+
+    def swap(self, first: int, second: int, length: int) -> None:
+        self._called("swap", (first, second))
+        self.rows[[first, second], :length] = self.rows[[second, first], :length]
+
+    def _called(self, name: str, what: Any) -> None:
+        self.calls.append((name, what))
+        if self.failures:
+            raise self.failures.pop()
+
+    def _scores(self, ends: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        scores = np.zeros((len(ends), self.vocabulary), np.float32)
+        for i, (row, end) in enumerate(ends):
+            scores[i, self.after(self.rows[row, :end].tolist())] = 1
+        return scores
+
+
+@pytest.fixture
+def fake_model() -> type[FakeModel]:
+    """The class of the stand-in for a model."""
+    return FakeModel
+
+
+Ask = Callable[..., Any]
+
+
+class Answered:
+    """One request's events, taken apart."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.pieces = [event.text for event in events if isinstance(event, Text)]
+        self.text = "".join(self.pieces)
+        self.finish = next(event.reason for event in events if isinstance(event, Finish))
+        last = events[-1]
+        assert isinstance(last, Counted)
+        self.usage = last.usage
+
+
+async def ask(engine: OnnxEngine, text: str | list[Message], **wishes: Any) -> Answered:
+    """Ask and wait for the whole answer."""
+    messages = [Message("user", text)] if isinstance(text, str) else text
+    request = ChatRequest("tiny-chat", messages, **wishes)
+    return Answered([event async for event in engine.generate(request)])
+
+
+@pytest.fixture(name="ask")
+def ask_fixture() -> Ask:
+    """Ask an engine and wait for the whole answer."""
+    return ask

@@ -1,0 +1,287 @@
+"""The policy: every request gets what it would get alone, and nobody waits for a stranger's long prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hoonify_backends.onnxruntime.answer import Answer
+from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
+from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
+
+GREEDY = Sampling(temperature=0)
+
+
+class Numbers:
+    """Writes each token as its number."""
+
+    def push(self, token: int) -> str:
+        return f"{token} "
+
+
+def job(prompt: list[int], limit: int = 5, sampling: Sampling = GREEDY) -> Job:
+    return Job(prompt, Chooser(sampling, prompt), Answer(Numbers(), limit=limit))
+
+
+def alone(model: Any, prompt: list[int], limit: int = 5) -> list[int]:
+    """Return what a request gets when there is no other."""
+    tokens = list(prompt)
+    for _ in range(limit):
+        tokens.append(model.after(tokens))
+    return tokens[len(prompt) :]
+
+
+def run(scheduler: Scheduler) -> list[Progress]:
+    progress = []
+    while scheduler.busy:
+        progress += scheduler.step()
+    return progress
+
+
+def text_of(progress: list[Progress], wanted: Job) -> str:
+    return "".join(entry.text for entry in progress if entry.job is wanted)
+
+
+def written(tokens: list[int]) -> str:
+    return "".join(f"{token} " for token in tokens)
+
+
+def test_one_request(fake_model: Callable[..., Any]) -> None:
+    """Text comes token by token, the end with the last."""
+    model = fake_model()
+    scheduler, one = Scheduler(model, prefill_chunk=16), job([1, 2, 3])
+    scheduler.submit(one)
+    progress = run(scheduler)
+    assert [entry.text for entry in progress] == [f"{t} " for t in alone(model, [1, 2, 3])]
+    assert [entry.finish for entry in progress] == [None] * 4 + ["length"]
+
+
+def test_more_requests_than_rows(fake_model: Callable[..., Any]) -> None:
+    """Those that do not fit wait, in their order, and each gets its own answer."""
+    model = fake_model(slots=2)
+    scheduler = Scheduler(model, prefill_chunk=16)
+    jobs = [job([i, i + 1], limit=3) for i in range(7)]
+    for one in jobs:
+        scheduler.submit(one)
+    progress = run(scheduler)
+    for one in jobs:
+        assert text_of(progress, one) == written(alone(model, one.tokens[:2], 3))
+    ended = [entry.job for entry in progress if entry.finish]
+    assert ended == jobs
+    assert max(rows for name, rows in model.calls if name == "decode") == 2
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 16, 40, 64])
+def test_a_prompt_is_read_in_pieces(fake_model: Callable[..., Any], chunk: int) -> None:
+    """The pieces are no longer than asked for, and make no difference to the answer."""
+    model = fake_model()
+    prompt = list(range(40))
+    scheduler, one = Scheduler(model, prefill_chunk=chunk), job(prompt)
+    scheduler.submit(one)
+    progress = run(scheduler)
+    assert text_of(progress, one) == written(alone(model, prompt))
+    pieces = [what[1] for name, what in model.calls if name == "prefill"]
+    assert max(pieces) == min(chunk, 40)
+    assert sum(pieces) == 40
+
+
+def test_a_long_prompt_adds_one_chunk_between_two_tokens(fake_model: Callable[..., Any]) -> None:
+    """While it is read, answers go on in every second call."""
+    model = fake_model(slots=2, context_length=200)
+    scheduler, short, long = Scheduler(model, prefill_chunk=16), job([1], 30), job([2] * 128, 2)
+    scheduler.submit(short)
+    scheduler.step()
+    scheduler.submit(long)
+    model.calls.clear()
+    while not long.decoding:
+        scheduler.step()
+    names = [name for name, _ in model.calls]
+    assert names == ["decode", "prefill"] * 8
+
+
+def test_prompts_take_turns(fake_model: Callable[..., Any]) -> None:
+    """A short prompt behind a long one is answered before the long one has been read."""
+    model = fake_model(slots=3, context_length=400)
+    scheduler = Scheduler(model, prefill_chunk=16)
+    long, short = job([2] * 300), job([3] * 10, limit=1)
+    scheduler.submit(long)
+    scheduler.submit(short)
+    for _ in range(2):
+        scheduler.step()
+    assert short.ended
+    assert not long.decoding
+
+
+def test_short_prompts_share_a_turn(fake_model: Callable[..., Any]) -> None:
+    """A chunk's worth of tokens is read before the running answers go on, from several prompts."""
+    model = fake_model(slots=8)
+    scheduler = Scheduler(model, prefill_chunk=32)
+    for i in range(4):
+        scheduler.submit(job([i] * 8))
+    scheduler.step()
+    assert [name for name, _ in model.calls] == ["prefill"] * 4
+
+
+@pytest.mark.parametrize("can_swap", [True, False])
+def test_a_free_row_in_between_disturbs_nobody(
+    fake_model: Callable[..., Any], can_swap: bool
+) -> None:
+    """The last answer is moved down where rows can move; elsewhere the free row rides along."""
+    model = fake_model(slots=3, can_swap=can_swap)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    jobs = [job([1] * 3, 1), job([2] * 4, 2), job([3] * 5, 9)]
+    for one in jobs:
+        scheduler.submit(one)
+    progress = run(scheduler)
+    for one in jobs:
+        length = one.prompt_length
+        assert text_of(progress, one) == written(
+            alone(model, one.tokens[:length], one.answer.tokens)
+        )
+    decoded = [what for name, what in model.calls if name == "decode"]
+    assert decoded[-1] == (1 if can_swap else 3)
+    assert any(name == "swap" for name, _ in model.calls) is can_swap
+
+
+def test_rows_are_not_moved_while_others_wait(fake_model: Callable[..., Any]) -> None:
+    """The free row is taken by the next request at once; copying would be for nothing."""
+    model = fake_model(slots=2)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    for i in range(6):
+        scheduler.submit(job([i] * 3, limit=3 + i))
+    while scheduler._waiting:
+        scheduler.step()
+    assert not any(name == "swap" for name, _ in model.calls)
+
+
+def test_cancelling_frees_the_row_at_once(fake_model: Callable[..., Any]) -> None:
+    """While it waits, while its prompt is read, and in the middle of its answer; others go on."""
+    model = fake_model(slots=2, context_length=200)
+    scheduler = Scheduler(model, prefill_chunk=16)
+    answering, reading, waiting, last = job([1], 90), job([2] * 100), job([3]), job([4], 3)
+    for one in (answering, reading, waiting, last):
+        scheduler.submit(one)
+    while not reading.filled:
+        scheduler.step()
+    assert answering.decoding
+    assert not reading.decoding
+    for one in (waiting, reading, answering):
+        scheduler.cancel(one)
+        scheduler.cancel(one)  # twice is fine
+    progress = run(scheduler)
+    assert {entry.job for entry in progress} == {last}
+    assert text_of(progress, last) == written(alone(model, [4], 3))
+
+
+def test_the_next_turn_of_a_conversation_starts_where_the_last_one_ended(
+    fake_model: Callable[..., Any],
+) -> None:
+    """What a free row holds is kept, and only the rest of a prompt that begins alike is read."""
+    model = fake_model(slots=2, context_length=200)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    first, other = job([5] * 50, 6), job([6] * 40, 6)
+    for one in (first, other):
+        scheduler.submit(one)
+    run(scheduler)
+    again = job([*first.tokens, 7, 7], 4)
+    model.calls.clear()
+    scheduler.submit(again)
+    progress = run(scheduler)
+    assert again.cached == 55  # the very last token of an answer is never read
+    assert model.calls[0][1][1:] == (3, 55)  # so many tokens, from there on
+    assert text_of(progress, again) == written(alone(model, again.tokens[:58], 4))
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_prefixes_are_reused_only_when_allowed_and_worth_it(
+    fake_model: Callable[..., Any], reuse: bool
+) -> None:
+    """Short ones are read anew, and the last token of a prompt always is."""
+    model = fake_model(slots=1, context_length=200)
+    scheduler = Scheduler(model, prefill_chunk=64, reuse_prefixes=reuse)
+    cached = []
+    for prompt in ([1] * 20, [1] * 20, [1] * 60, [1] * 60):
+        one = job(prompt, 2)
+        scheduler.submit(one)
+        run(scheduler)
+        cached.append(one.cached)
+    assert cached == ([0, 0, 0, 59] if reuse else [0, 0, 0, 0])
+
+
+def test_after_a_failure_everything_is_forgotten(fake_model: Callable[..., Any]) -> None:
+    """Rows may hold anything then: nothing of them is used again."""
+    model = fake_model(slots=1)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    running, waiting = job([1] * 40), job([2])
+    scheduler.submit(running)
+    scheduler.step()
+    scheduler.submit(waiting)
+    model.failures.append(RuntimeError("gone"))
+    with pytest.raises(RuntimeError, match="gone"):
+        scheduler.step()
+    assert scheduler.abandon() == [running, waiting]
+    assert not scheduler.busy
+    scheduler.cancel(running)  # its client may learn of it later
+    again = job([1] * 40)
+    scheduler.submit(again)
+    assert text_of(run(scheduler), again) == written(alone(model, [1] * 40))
+    assert again.cached == 0
+
+
+Plan = list[tuple[int, int, int, int | None]]
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the fixture is a class and holds nothing
+@given(
+    plan=st.lists(
+        st.tuples(
+            st.integers(0, 12),  # at which step it comes
+            st.sampled_from([1, 2, 5, 17, 33, 60]),  # length of its prompt
+            st.integers(1, 12),  # tokens of its answer
+            st.none() | st.integers(0, 12),  # steps until it is cancelled
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    slots=st.integers(1, 4),
+    chunk=st.sampled_from([1, 7, 16, 64]),
+    can_swap=st.booleans(),
+    alike=st.booleans(),
+)
+def test_any_crowd_gets_what_each_would_get_alone(
+    *,
+    fake_model: Callable[..., Any],
+    plan: Plan,
+    slots: int,
+    chunk: int,
+    can_swap: bool,
+    alike: bool,
+) -> None:
+    """Whoever comes, leaves or waits, whatever is moved or kept: the answers are the same."""
+    model = fake_model(slots=slots, context_length=80, can_swap=can_swap)
+    scheduler = Scheduler(model, prefill_chunk=chunk)
+    jobs: dict[int, Job] = {}
+    progress: list[Progress] = []
+    cancelled: set[int] = set()
+    step = 0
+    while len(jobs) < len(plan) or scheduler.busy:
+        for i, (at, length, limit, leaves) in enumerate(plan):
+            if at == step:
+                jobs[i] = job([(j * 7 + (0 if alike else i)) % 97 for j in range(length)], limit)
+                scheduler.submit(jobs[i])
+            if leaves is not None and at + leaves == step:
+                scheduler.cancel(jobs[i])
+                cancelled.add(i)
+        progress += scheduler.step()
+        step += 1
+    for i, one in jobs.items():
+        whole = written(alone(model, one.tokens[: plan[i][1]], plan[i][2]))
+        got = text_of(progress, one)
+        assert got == whole or (i in cancelled and whole.startswith(got))
+    assert all(row is None for row in scheduler._rows)

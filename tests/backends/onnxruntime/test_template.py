@@ -1,0 +1,157 @@
+"""Chat templates: rendered as Hugging Face does, in a sandbox, with errors that help the client."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from jinja2 import TemplateSyntaxError
+
+from hoonify_backends.onnxruntime.loading import LoadedModel
+from hoonify_backends.onnxruntime.template import ChatTemplate
+from hoonify_router.errors import InvalidRequest, InvalidValue, RouterError, Unsupported
+from hoonify_router.types import (
+    ImagePart,
+    ImageURL,
+    Message,
+    RefusalPart,
+    TextPart,
+)
+
+ROLES = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
+USER = [Message("user", "hi")]
+
+
+def render(source: str, messages: list[Message] = USER, **extra: Any) -> str:
+    return ChatTemplate(source, {"bos_token": {"content": "<s>"}, "eos_token": "</s>"}).render(
+        messages, extra
+    )
+
+
+def test_messages_and_the_generation_prompt() -> None:
+    """Role and content of each message, and that an answer is wanted."""
+    source = ROLES + "{% if add_generation_prompt %}[assistant:{% endif %}"
+    assert render(source, [Message("system", "s"), *USER]) == "[system:s][user:hi][assistant:"
+
+
+def test_blocks_leave_no_blank_lines() -> None:
+    """Templates are written for trimmed blocks."""
+    assert render("{% if true %}\n  a\n  {% endif %}\nb") == "  a\nb"
+
+
+def test_special_tokens_are_known_by_name() -> None:
+    """As text, also where the tokenizer's configuration wraps them in an object."""
+    assert render("{{ bos_token }}|{{ eos_token }}|{{ unk_token is defined }}") == "<s>|</s>|False"
+
+
+def test_the_extras_of_hugging_face() -> None:
+    """Loop controls, the date, and JSON without HTML escapes."""
+    assert (
+        render("{% for i in [1, 2, 3] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}")
+        == "1"
+    )
+    assert re.fullmatch(r"\d{4}-\d\d", render("{{ strftime_now('%Y-%m') }}"))
+    assert render("{{ {'a': '<é>'} | tojson }}") == '{"a": "<é>"}'
+    assert render("{{ [1] | tojson(indent=1) }}") == "[\n 1\n]"
+
+
+def test_parts_of_text_are_joined_by_lines() -> None:
+    """Content may come in parts; a refusal of an earlier turn is text too."""
+    parts = Message("user", [TextPart("one"), RefusalPart("no"), TextPart("two")])
+    assert render(ROLES, [parts]) == "[user:one\nno\ntwo]"
+
+
+def test_an_image_is_refused_by_its_place() -> None:
+    """A text model says which part it cannot read."""
+    message = Message("user", [TextPart("see"), ImagePart(ImageURL("https://x.test/a.png"))])
+    with pytest.raises(Unsupported) as caught:
+        render(ROLES, [*USER, message])
+    assert caught.value.param == "messages[1].content[1]"
+
+
+def test_a_message_without_content_is_empty_or_the_refusal() -> None:
+    """Assistant turns that only called tools or refused have no content."""
+    messages = [Message("assistant"), Message("assistant", refusal="no")]
+    assert render(ROLES, messages) == "[assistant:][assistant:no]"
+
+
+def test_the_developer_role_is_the_systems_newer_name() -> None:
+    """Templates that do not know it get ``system``; those that do get it as it is."""
+    messages = [Message("developer", "d")]
+    assert render(ROLES, messages) == "[system:d]"
+    assert render(ROLES + "{# developer #}", messages) == "[developer:d]"
+
+
+def test_earlier_tool_calls_reach_the_template_as_objects() -> None:
+    """Arguments come as JSON text and are walked by templates; text that is none stays text."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    broken = {"id": "2", "type": "function", "function": {"name": "f", "arguments": "{x"}}
+    message = Message("assistant", tool_calls=[call, broken])
+    tool = Message("tool", "3", name="f", tool_call_id="1")
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments }};"
+        "{% endfor %}{{ m.tool_call_id or '' }}{{ m.name or '' }}{% endfor %}"
+    )
+    assert render(source, [message, tool]) == "{'x': 1};{x;1f"
+
+
+def test_extra_values_reach_the_template() -> None:
+    """What ``chat_template_kwargs`` says, such as whether to think."""
+    assert render("{{ enable_thinking }}", enable_thinking=False) == "False"
+    assert render("{{ add_generation_prompt }}", add_generation_prompt=False) == "False"
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "raise_exception", "range", "eos_token"])
+def test_extra_values_cannot_replace_what_the_router_gives(name: str) -> None:
+    """Neither the conversation nor the template's own functions."""
+    with pytest.raises(InvalidValue) as caught:
+        ChatTemplate(ROLES, {"eos_token": "</s>"}).render(USER, {name: []})
+    assert caught.value.param == f"chat_template_kwargs.{name}"
+
+
+def test_a_templates_own_refusal_reaches_the_client() -> None:
+    """With its words: they say which order of roles it wants."""
+    with pytest.raises(InvalidRequest, match="roles must alternate") as caught:
+        render("{{ raise_exception('roles must alternate') }}")
+    assert caught.value.param == "messages"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ messages[7].content }}",
+        "{{ messages[0].content + 1 }}",
+        "{{ 1 // 0 }}",
+        "{{ nothing.thing }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages.append(1) }}",
+        "{{ range(10000000) }}",
+    ],
+)
+def test_what_a_template_cannot_render_is_the_requests_fault(source: str) -> None:
+    """Missing fields, forbidden attributes and wrong types are 400s without any inner word."""
+    with pytest.raises(InvalidRequest) as caught:
+        render(source)
+    assert caught.value.status == 400
+    assert "__" not in caught.value.message
+
+
+def test_a_broken_template_fails_at_once() -> None:
+    """It is found when the model is loaded, not with the first request."""
+    with pytest.raises(TemplateSyntaxError):
+        ChatTemplate("{% if %}", {})
+
+
+def test_the_shipped_template(loaded: LoadedModel) -> None:
+    """It takes every role and asks for an answer."""
+    template = ChatTemplate(loaded.folder.chat_template, loaded.folder.tokenizer_config)
+    text = template.render([Message("developer", "Be brief."), *USER])
+    assert "Be brief." in text
+    assert text.index("hi") < text.rindex("assistant")
+
+
+def test_errors_are_ours() -> None:
+    """Whatever is raised can cross to the client."""
+    with pytest.raises(RouterError):
+        render("{{ raise_exception(1) }}")
