@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def test_without_a_router_it_tells_what_could_run(run: Run) -> None:
         ["twins", "Two", "8", "echo", "available"],
         ["twins", "Two", "8", "absent", "unavailable"],
     ]
-    assert "not_there_at_all is not installed. pip install 'hoonify-router[gpu]'" in lines[3]
+    assert "not_there_at_all" in lines[3]
+    assert "pip install 'hoonify-router[gpu]'" in lines[3]
 
 
 def test_as_json(run: Run) -> None:
@@ -72,12 +74,12 @@ def test_as_json(run: Run) -> None:
         "reason": None,
         "detail": None,
     }
-    assert rows[3]["reason"] == "not_there_at_all is not installed."
+    assert "not_there_at_all" in rows[3]["reason"]
 
 
 def test_an_interpreter_of_its_own_is_not_looked_into(run: Run, folder: Path) -> None:
     """What is installed there cannot be told from here."""
-    text = CATALOG + "backends:\n  absent: {python: /opt/venv/bin/python}\n"
+    text = CATALOG + f"backends:\n  absent: {{python: {sys.executable}}}\n"
     (folder / "config" / "router.yaml").write_text(text)
     assert json.loads(run("models", "--json").out)[3]["state"] == "available"
 
