@@ -49,10 +49,16 @@ def _part(name: str) -> str:
 def errors_table() -> str:
     """Return a row per error class, in the order of the tree."""
     rows = ["| status | `type` | `code` | class | when |", "|---|---|---|---|---|"]
-    for name, kind in errors.error_kinds().items():
+    for name, kind in own_errors().items():
         when = first_line(kind)
         rows.append(f"| {kind.status} | `{kind.type}` | `{kind.code}` | `{name}` | {when} |")
     return "\n".join(rows)
+
+
+def own_errors() -> dict[str, type[errors.RouterError]]:
+    """Return the router's error classes by name, without those that a plugin or a test has added."""
+    kinds = errors.error_kinds().items()
+    return {name: kind for name, kind in kinds if kind.__module__ == errors.__name__}
 
 
 def first_line(thing: object) -> str:
