@@ -1,0 +1,62 @@
+"""The one interface behind which engines differ: a job goes in, an ``Answer`` is filled, a ``Call`` holds on.
+
+An adapter starts the job and returns; whatever comes back later goes straight from the socket's callback
+into the answer, no task in between. The answer enforces the truth (see ``hoonify_router.answer``), the
+call carries back what the client does: ``cancel`` when it leaves, ``pause`` and ``resume`` when it lags.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hoonify_router.answer import Answer
+from hoonify_router.reply import Call
+from hoonify_router.types import ChatRequest, HomeView
+
+
+@dataclass(slots=True)
+class Job:
+    """One request for one home.
+
+    Args:
+        request_id: For the home's log.
+        chat: What is asked, checked.
+        body: The client's own bytes of it, or ``None`` when ``chat`` was changed on the way.
+        home: Who shall answer.
+    """
+
+    request_id: str
+    chat: ChatRequest
+    body: bytes | None
+    home: HomeView
+
+
+class Adapter(ABC):
+    """Speaks to all homes of one kind; one instance per gateway process."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    async def start(self, job: Job, answer: Answer) -> Call:
+        """Send the job to its home and return at once; the answer fills later.
+
+        Returns without waiting where a connection to the home is open.
+
+        Raises:
+            RouterError: The home cannot take it; the answer has heard nothing and may be asked of
+                another home.
+        """
+
+    @abstractmethod
+    def update(self, homes: Iterable[HomeView]) -> None:
+        """Hear which homes there are now; connections to others are of no more use."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections; nothing is started afterwards."""
+
+
+__all__ = ["Adapter", "Call", "Job"]

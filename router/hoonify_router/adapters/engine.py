@@ -1,0 +1,147 @@
+"""The worker adapter: engines that are Python libraries, spoken to in frames over their unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from hoonify_router.adapters.base import Adapter, Call, Job
+from hoonify_router.adapters.worker import EventSink, WorkerConnection
+from hoonify_router.answer import Answer
+from hoonify_router.errors import EngineDead, RouterError
+from hoonify_router.types import ChatRequest, Counted, Event, Finish, HomeView, Reasoning, Text
+
+
+class Connection(Protocol):
+    """What the adapter needs of a ``WorkerConnection``."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more requests."""
+
+    def submit(self, request: ChatRequest, sink: EventSink) -> int:
+        """Send a request."""
+
+    def cancel(self, rid: int) -> None:
+        """Stop one."""
+
+    def grant(self, rid: int, events: int) -> None:
+        """Tell that events are consumed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+Opener = Callable[[str], Awaitable[Connection]]
+
+
+class EngineCall:
+    """One request at a worker: its events go into the answer, grants go back as they are consumed."""
+
+    __slots__ = ("_answer", "_connection", "_due", "_paused", "rid")
+
+    def __init__(self, connection: Connection, answer: Answer) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._paused = False
+        self._due = 0
+        self.rid = 0
+
+    # ------------------------------------------------------------ from the worker
+
+    def on_event(self, event: Event) -> None:
+        """Pour one event into the answer."""
+        kind = type(event)
+        if kind is Text:
+            self._answer.text(event.text, event.index)  # type: ignore[union-attr]
+        elif kind is Reasoning:
+            self._answer.reasoning(event.text, event.index)  # type: ignore[union-attr]
+        elif kind is Finish:
+            self._answer.finish(event.reason, event.index)  # type: ignore[union-attr]
+        elif kind is Counted:
+            self._answer.count(event.usage)  # type: ignore[union-attr]
+            self._answer.complete()
+            return
+        if self._paused:
+            self._due += 1
+        else:
+            self._connection.grant(self.rid, 1)
+
+    def on_failure(self, error: RouterError) -> None:
+        """Hear that nothing more comes."""
+        self._answer.fail(error)
+
+    # ------------------------------------------------------------ from the client
+
+    def cancel(self) -> None:
+        """Give the engine's slot back."""
+        self._connection.cancel(self.rid)
+
+    def pause(self) -> None:
+        """Keep the grants: the worker joins texts and then waits."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Grant what was kept."""
+        self._paused = False
+        if self._due:
+            self._connection.grant(self.rid, self._due)
+            self._due = 0
+
+
+class WorkerAdapter(Adapter):
+    """Holds one connection per worker.
+
+    Args:
+        open_connection: Connects to the socket at a path.
+    """
+
+    kind = "worker"
+
+    def __init__(self, open_connection: Opener = WorkerConnection.open) -> None:
+        self._open_connection = open_connection
+        self._connections: dict[str, Connection] = {}
+        self._opening: dict[str, asyncio.Future[Connection]] = {}
+
+    async def start(self, job: Job, answer: Answer) -> Call:
+        """Send the job to its worker, over the connection that is open if there is one."""
+        address = job.home.address
+        connection = self._connections.get(address)
+        if connection is None or connection.closed:
+            connection = await self._connect(address)
+        call = EngineCall(connection, answer)
+        call.rid = connection.submit(job.chat, call)
+        return call
+
+    def update(self, homes: Iterable[HomeView]) -> None:
+        """Forget the connections to workers that have gone."""
+        addresses = {home.address for home in homes if home.kind == self.kind}
+        for address in [a for a in self._connections if a not in addresses]:
+            if self._connections[address].closed:
+                del self._connections[address]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for opening in self._opening.values():
+            opening.cancel()
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    async def _connect(self, address: str) -> Connection:
+        """Open the connection once, however many requests wait for it."""
+        opening = self._opening.get(address)
+        if opening is None:
+            opening = asyncio.ensure_future(self._open_connection(address))
+            self._opening[address] = opening
+            opening.add_done_callback(lambda done: self._connected(address, done))
+        try:
+            return await asyncio.shield(opening)
+        except OSError as error:
+            raise EngineDead("The model's engine cannot be reached.", retry_after=1) from error
+
+    def _connected(self, address: str, done: asyncio.Future[Connection]) -> None:
+        del self._opening[address]
+        if not done.cancelled() and done.exception() is None:
+            self._connections[address] = done.result()

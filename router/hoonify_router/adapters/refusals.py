@@ -1,0 +1,129 @@
+"""What a server home complains of, as one of our errors that tells clients nothing of the inside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hoonify_router.adapters.upstream import ConnectFailed, UpstreamError
+from hoonify_router.errors import (
+    ContextLengthExceeded,
+    EngineDead,
+    InvalidRequest,
+    ModelUnavailable,
+    Overloaded,
+    PayloadTooLarge,
+    RouterError,
+)
+from hoonify_router.types import ChatRequest
+
+_TOO_LONG = re.compile(
+    r"context.?(length|size|window)|max(imum)?_model_len|longer than the model", re.IGNORECASE
+)
+_INSIDE = re.compile(
+    r"""[a-z][a-z0-9+.-]*://              # a URL
+    | (?<![\w.])(~|\.{0,2})/[\w.-]+/      # a path
+    | [A-Za-z]:\\                         # another path
+    | \b\d{1,3}(\.\d{1,3}){3}\b           # an address
+    | \blocalhost\b | \b[\w-]+\.(local|internal)\b
+    | \bTraceback\b | \bFile\s" | \bline\s\d+,\sin\b | 0x[0-9a-f]{6,}
+    | \b(sk|hoo|hf)[_-][A-Za-z0-9]{8,}    # a key
+    | \bBearer\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_PARAM = re.compile(r"([a-z_]+)(\[\d+\]|\.[a-z_]+)*")
+_MAX_MESSAGE = 400
+
+REFUSED = "The model's engine cannot serve this request."
+FULL = "The model's queue is full."
+AWAY = "The model's engine cannot be reached."
+FAILED = "The model's engine has failed."
+BROKEN_OFF = "The connection to the model's engine broke before the answer was complete."
+MISCONFIGURED = "The model's home is not set up correctly."
+
+
+def refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> RouterError:
+    """Return our error for an answer whose status is not 200."""
+    try:
+        told = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        told = None
+    return _translate(status, *_read(told), _seconds(headers.get(b"retry-after")))
+
+
+def stream_refusal(error: Any) -> RouterError:
+    """Return our error for what stood under ``error`` in a stream that began with status 200."""
+    message, param, code = _read({"error": error})
+    status = 500
+    if isinstance(error, dict):
+        for key in ("code", "status", "status_code"):
+            value = error.get(key)
+            if isinstance(value, str) and value.isdigit():
+                value = int(value)
+            if isinstance(value, int) and 400 <= value < 600:
+                status = value
+                break
+    return _translate(status, message, param, code, None)
+
+
+def breakdown(error: UpstreamError) -> RouterError:
+    """Return our error for an upstream that did not answer, or not to the end."""
+    if isinstance(error, ConnectFailed):
+        return ModelUnavailable(AWAY, retry_after=2)
+    return EngineDead(BROKEN_OFF, retry_after=1)
+
+
+def _translate(
+    status: int, message: str, param: str | None, code: str, retry_after: float | None
+) -> RouterError:
+    if code == "context_length_exceeded" or (status < 500 and _TOO_LONG.search(message)):
+        return ContextLengthExceeded(_public(message, REFUSED), param=param or "messages")
+    if status == 413:
+        return PayloadTooLarge("The request is too large for the model's engine.")
+    if status == 429 or (status == 503 and "queue" in message.lower()):
+        return Overloaded(FULL, retry_after=retry_after or 1)
+    if status in (400, 422):
+        return InvalidRequest(_public(message, REFUSED), param=param)
+    if status in (401, 403, 404, 405, 407) or 300 <= status < 400:
+        return ModelUnavailable(MISCONFIGURED, retry_after=retry_after or 30)
+    if status in (408, 502, 503, 504):
+        return ModelUnavailable(FAILED, retry_after=retry_after or 2)
+    return EngineDead(FAILED, retry_after=retry_after or 1)
+
+
+def _read(told: Any) -> tuple[str, str | None, str]:
+    """Return message, param and code out of any of the forms that servers use."""
+    error = told.get("error", told) if isinstance(told, dict) else told
+    if isinstance(error, str):
+        return error, None, ""
+    if not isinstance(error, dict):
+        return "", None, ""
+    message = error.get("message") or error.get("detail")
+    param, code = error.get("param"), error.get("code")
+    return (
+        message if isinstance(message, str) else "",
+        param if isinstance(param, str) and _is_ours(param) else None,
+        code if isinstance(code, str) else "",
+    )
+
+
+def _is_ours(param: str) -> bool:
+    match = _PARAM.fullmatch(param)
+    return match is not None and match[1] in ChatRequest.__struct_fields__
+
+
+def _public(message: str, otherwise: str) -> str:
+    """Return what clients may read of a server's message: all of it or nothing."""
+    if not message or len(message) > _MAX_MESSAGE or _INSIDE.search(message):
+        return otherwise
+    return message if message.isprintable() else otherwise
+
+
+def _seconds(value: bytes | None) -> float | None:
+    """Return a Retry-After in seconds; its form as a date is not worth a parser."""
+    if value is None or not value.isdigit() or len(value) > 5:
+        return None
+    return float(value)

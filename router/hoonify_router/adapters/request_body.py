@@ -1,0 +1,38 @@
+"""The body for a server home: the client's own bytes, changed only where they must be."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from hoonify_router.types import ChatRequest
+
+_encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_WITH_USAGE = Raw(b'{"include_usage":true}')
+
+
+def request_body(chat: ChatRequest, body: bytes | None, served_name: str) -> bytes:
+    """Return what to send: under the name that the home knows, and asking for usage.
+
+    Only the values of the two top-level keys are new, whatever the JSON looks like: nested keys of the
+    same name, escapes and the order of the keys stay as they were. Of a key that stands there twice the
+    last one is sent, which is the one that was checked.
+
+    Args:
+        chat: The checked request.
+        body: The client's bytes of it, or ``None`` when ``chat`` was changed since.
+        served_name: The model as the home calls it; empty if it goes by the catalog's ID.
+    """
+    if body is None:
+        body = _encode(chat)
+    wanted: dict[str, Raw] = {}
+    if served_name and served_name != chat.model:
+        wanted["model"] = Raw(_encode(served_name))
+    if chat.stream and not chat.wants_usage:
+        wanted["stream_options"] = _WITH_USAGE
+    if not wanted:
+        return body
+    fields = _fields(body)
+    fields.update(wanted)
+    return _encode(fields)

@@ -1,0 +1,168 @@
+"""The server adapter: engines that bring an OpenAI-compatible HTTP server, here or elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from hoonify_router.adapters.base import Adapter, Call, Job
+from hoonify_router.adapters.origin import Origin, parse_url
+from hoonify_router.adapters.pool import Pool
+from hoonify_router.adapters.refusals import breakdown, refusal
+from hoonify_router.adapters.request_body import request_body
+from hoonify_router.adapters.sse import EventReader
+from hoonify_router.adapters.upstream import Limits, UpstreamError
+from hoonify_router.adapters.whole_answer import pour_completion
+from hoonify_router.answer import Answer
+from hoonify_router.errors import EngineDead, ModelUnavailable
+from hoonify_router.stream import ChatStream
+from hoonify_router.types import HomeView
+
+log = logging.getLogger(__name__)
+
+MAX_ERROR_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Intake:
+    """Takes one HTTP answer and pours it into an ``Answer``, as stream, as a whole or as a refusal."""
+
+    __slots__ = (
+        "_answer",
+        "_events",
+        "_headers",
+        "_home",
+        "_pieces",
+        "_request_id",
+        "_size",
+        "_status",
+    )
+
+    def __init__(self, answer: Answer, job: Job) -> None:
+        self._answer = answer
+        self._home = job.home.id
+        self._request_id = job.request_id
+        self._status = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._events: EventReader | None = None
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """Decide by the head what the body is."""
+        self._status = status
+        self._headers = headers
+        kind = headers.get(b"content-type", b"").lower()
+        if (
+            status == 200
+            and isinstance(self._answer, ChatStream)
+            and kind.startswith(b"text/event-stream")
+        ):
+            self._events = EventReader(self._answer)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass events on, keep anything else until it is complete."""
+        if self._events is not None:
+            self._events.feed(data)
+            return
+        self._size += len(data)
+        if self._size > (MAX_ANSWER_BYTES if self._status == 200 else MAX_ERROR_BYTES):
+            self._pieces.clear()
+            return
+        self._pieces.append(data)
+
+    def on_end(self) -> None:
+        """The body is complete; the answer had better be, too."""
+        answer = self._answer
+        if self._events is not None:
+            self._events.close()
+            answer.complete()
+            return
+        body = b"".join(self._pieces)
+        if self._status != 200:
+            error = refusal(self._status, self._headers, body)
+            if error.status >= 500:
+                self._log(f"status {self._status}: {body[:500]!r}")
+            answer.fail(error)
+        elif isinstance(answer, ChatStream) and b'"error"' not in body[:200]:
+            self._log("it was asked for a stream and sent none")
+            answer.fail(EngineDead("The model's engine sent no stream."))
+        else:
+            pour_completion(body, answer)
+
+    def on_error(self, error: UpstreamError) -> None:
+        """It broke; even a stream that had finished lacks its end and its usage then."""
+        if not self._answer.ended:
+            self._log(f"{type(error).__name__}: {error}")
+            self._answer.fail(breakdown(error))
+
+    def _log(self, what: str) -> None:
+        log.warning("home %s, request %s: %s", self._home, self._request_id, what)
+
+
+class _Target:
+    """One server home: its pool and the part of the request's head that never changes."""
+
+    def __init__(self, pool: Pool, path: str, api_key: str) -> None:
+        self.pool = pool
+        key = f"authorization: Bearer {api_key.strip()}\r\n" if api_key else ""
+        self.head = (
+            f"POST {path}/chat/completions HTTP/1.1\r\nhost: {pool.origin.authority}\r\n"
+            f"content-type: application/json\r\nuser-agent: hoonify-router\r\n{key}"
+        ).encode("latin-1")
+
+
+class ServerAdapter(Adapter):
+    """Holds one pool of connections per origin.
+
+    Args:
+        limits: How patient they are.
+    """
+
+    kind = "server"
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits
+        self._pools: dict[Origin, Pool] = {}
+        self._targets: dict[tuple[str, str], _Target] = {}
+
+    async def start(self, job: Job, answer: Answer) -> Call:
+        """Send the job; on a kept connection it is on its way when this returns."""
+        home = job.home
+        target = self._targets.get((home.address, home.api_key)) or self._aim(home)
+        body = request_body(job.chat, job.body, home.served_name)
+        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+            target.head,
+            job.request_id.encode("ascii"),
+            len(body),
+        )
+        return target.pool.send(head + body, Intake(answer, job))
+
+    def update(self, homes: Iterable[HomeView]) -> None:
+        """Close the connections to servers that are not in the table any more, once they are free."""
+        wanted = {(home.address, home.api_key) for home in homes if home.kind == self.kind}
+        for key in [key for key in self._targets if key not in wanted]:
+            del self._targets[key]
+        used = {target.pool for target in self._targets.values()}
+        for origin, pool in list(self._pools.items()):
+            if pool not in used:
+                del self._pools[origin]
+                pool.retire()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+        self._targets.clear()
+
+    def _aim(self, home: HomeView) -> _Target:
+        try:
+            origin, path = parse_url(home.address)
+        except ValueError as error:
+            raise ModelUnavailable("The model's home has no usable address.") from error
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = Pool(origin, self._limits)
+        target = self._targets[(home.address, home.api_key)] = _Target(pool, path, home.api_key)
+        return target

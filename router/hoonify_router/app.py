@@ -1,0 +1,264 @@
+"""The only file that wires: from a checked configuration to running processes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sanic import Sanic
+from sanic.worker.loader import AppLoader
+
+from hoonify_router import runfile
+from hoonify_router.adapters.engine import WorkerAdapter
+from hoonify_router.adapters.server import ServerAdapter
+from hoonify_router.api import Route, ServerBackend
+from hoonify_router.catalog import Catalog
+from hoonify_router.config.model import LoadedConfig
+from hoonify_router.connection import ClientProtocol
+from hoonify_router.door import BACKLOG, base_url, open_door, runtime_dir
+from hoonify_router.errors import PluginError
+from hoonify_router.gateway import Gateway
+from hoonify_router.loader import (
+    build_pipeline,
+    collect_routes,
+    load_plugins,
+    names_in,
+    plugin_context,
+)
+from hoonify_router.logs import configure_logging
+from hoonify_router.orphans import (
+    clean_up_after_parent,
+    clean_up_in_background,
+    when_parent_dies,
+)
+from hoonify_router.processes import CANNOT_START, ProcessWatch
+from hoonify_router.routes import add_routes
+from hoonify_router.shaping import Shaper
+from hoonify_router.supervisor import run_supervisor
+from hoonify_router.supervisor.client import SupervisorClient
+
+log = logging.getLogger(__name__)
+
+SOCKET_NAME = "supervisor.sock"
+
+_LEAST_PATIENCE = 30.0
+_LAST_WORDS = 2.0
+_FOREVER = 10 * 365 * 86400
+
+
+@dataclass
+class Launch:
+    """What every process of one ``serve`` must know; sent to each when it is started.
+
+    Args:
+        loaded: The configuration, with the address as it really is.
+        address: Base URL of the door.
+        runtime_dir: Folder for sockets, ours alone.
+        helpers: Processes that Sanic has started beside the main one.
+    """
+
+    loaded: LoadedConfig
+    address: str
+    runtime_dir: Path
+    helpers: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Return the Sanic app's name, the same in all processes of one router."""
+        return f"hoonify-router-{self.runtime_dir.name}"
+
+    @property
+    def patience(self) -> float:
+        """Return how long requests under way may take to end when the router stops."""
+        defaults = self.loaded.config.backends.values()
+        return max([_LEAST_PATIENCE, *(float(one.drain_timeout) for one in defaults)])
+
+
+def serve(
+    loaded: LoadedConfig,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+) -> int:
+    """Serve until Ctrl-C or SIGTERM; return the exit status.
+
+    Args:
+        loaded: The checked configuration.
+        host: Overrides its ``server: host:``.
+        port: Overrides its ``server: port:``; 0 takes a free one.
+        workers: Overrides its ``server: workers:``.
+    """
+    configure_logging()
+    config = loaded.config
+    server = msgspec.structs.replace(
+        config.server,
+        host=config.server.host if host is None else host,
+        port=config.server.port if port is None else port,
+        workers=config.server.workers if workers is None else workers,
+    )
+    try:
+        door = open_door(server.host, server.port)
+    except OSError as error:
+        where = f"{server.host}:{server.port}"
+        why = error.strerror or str(error)
+        print(f"hoonify-router: cannot listen on {where}: {why}", file=sys.stderr)
+        return 2
+    server = msgspec.structs.replace(server, port=door.getsockname()[1])
+    loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
+    with door, runtime_dir() as folder:
+        launch = Launch(loaded, base_url(server.host, server.port), folder)
+        runfile.announce(loaded, address=launch.address, supervisor=folder / SOCKET_NAME)
+        try:
+            return _run_processes(launch, door)
+        finally:
+            runfile.withdraw(loaded)
+
+
+def create_app(gateway: Gateway, name: str, routes: Sequence[Route] = ()) -> Sanic[Any, Any]:
+    """Return the HTTP door of one gateway; who starts and stops the gateway is not its business.
+
+    Args:
+        gateway: What the routes need.
+        name: Unique in this process.
+        routes: Extra routes.
+    """
+    app: Sanic[Any, Any] = Sanic(name, configure_logging=False, env_prefix="HOONIFY_SANIC_")
+    app.config.update(
+        ACCESS_LOG=False,
+        MOTD=False,
+        AUTO_EXTEND=False,
+        REQUEST_MAX_SIZE=gateway.config.server.max_body_bytes,
+        RESPONSE_TIMEOUT=_FOREVER,  # answers have clocks of their own
+        GRACEFUL_SHUTDOWN_TIMEOUT=1.0,  # what was under way has been waited for
+    )
+    app.ctx.gateway = gateway
+    add_routes(app)
+    for number, route in enumerate(routes):
+        app.add_route(route.handler, route.path, methods=route.methods, name=f"plugin_{number}")
+    return app
+
+
+# ---------------------------------------------------------------- the main process
+
+
+def _run_processes(launch: Launch, door: Any) -> int:
+    """Let Sanic start gateways and supervisor, and watch them until the end."""
+    app: Sanic[Any, Any] = Sanic(launch.name, configure_logging=False, env_prefix="HOONIFY_SANIC_")
+    watches: list[ProcessWatch] = []
+
+    async def take_over(app: Sanic[Any, Any]) -> None:
+        launch.helpers = [child.pid for child in active_children() if child.pid is not None]
+        app.manager.manage("supervisor", _supervise, {"launch": launch}, restartable=True)
+        watch = ProcessWatch(app.manager, launch.patience + 5)
+        app.manager.run = watch.run  # type: ignore[method-assign]
+        watches.append(watch)
+
+    app.main_process_ready(take_over)
+    app.prepare(
+        sock=door,
+        workers=launch.loaded.config.server.workers,
+        protocol=ClientProtocol,
+        access_log=False,
+        motd=False,
+        backlog=BACKLOG,
+    )
+    try:
+        Sanic.serve(primary=app, app_loader=AppLoader(factory=partial(_gateway_app, launch)))
+    except KeyboardInterrupt:  # before the watch took over
+        return 0
+    return watches[0].status if watches else 1
+
+
+# ---------------------------------------------------------------- the supervisor process
+
+
+def _supervise(launch: Launch) -> None:
+    """Be the supervisor: the body of Sanic's managed process."""
+    clean_up_in_background(launch.helpers, launch.runtime_dir)
+    run_supervisor(
+        launch.loaded,
+        launch.runtime_dir,
+        address=launch.address,
+        plugins_required=names_in(launch.loaded.config),
+    )
+
+
+# ---------------------------------------------------------------- a gateway process
+
+
+def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
+    """Build the door of one gateway process, with everything behind it."""
+    configure_logging()
+    loaded = launch.loaded
+    try:
+        plugins = load_plugins(names_required=names_in(loaded.config))
+        context = plugin_context(loaded)
+        middleware = build_pipeline(plugins, loaded, context)
+        routes, failures = collect_routes(plugins, context)
+    except PluginError as error:
+        raise _cannot_start(str(error)) from error
+    for failure in failures:
+        log.warning("%s", failure)
+    parameters = {
+        name: backend.parameters
+        for name, backend in plugins.backends.items()
+        if isinstance(backend, ServerBackend)
+    }
+    catalog = Catalog(loaded.config, parameters)
+    adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
+    shaper = Shaper(plugins.manager.hook.hoonify_shape_error)
+    gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
+    client = SupervisorClient(launch.runtime_dir / SOCKET_NAME, gateway.on_table)
+    catalog.ensure_ready = client.ensure_ready
+    app = create_app(gateway, launch.name, routes)
+
+    async def open_up(app: Sanic[Any, Any]) -> None:
+        when_parent_dies(partial(_leave_orphaned, launch, gateway))
+        try:
+            await gateway.start()
+        except Exception as error:
+            log.debug("a middleware cannot start", exc_info=True)
+            raise _cannot_start(f"a middleware cannot start: {error}") from error
+        app.ctx.connecting = app.loop.create_task(_connect(client))
+
+    async def let_go(app: Sanic[Any, Any]) -> None:
+        await gateway.drain(launch.patience)
+
+    async def shut(app: Sanic[Any, Any]) -> None:
+        client.close()
+        await gateway.stop()
+
+    app.before_server_start(open_up)
+    app.before_server_stop(let_go)
+    app.after_server_stop(shut)
+    return app
+
+
+async def _connect(client: SupervisorClient) -> None:
+    """Connect to the supervisor, which starts at the same time and may take its time."""
+    while True:
+        with contextlib.suppress(OSError):
+            await client.connect()
+            return
+
+
+def _cannot_start(why: str) -> SystemExit:
+    print(f"hoonify-router: {why}", file=sys.stderr, flush=True)
+    return SystemExit(CANNOT_START)
+
+
+async def _leave_orphaned(launch: Launch, gateway: Gateway) -> None:
+    """The main process was killed: tell clients the truth about their streams, then go."""
+    await gateway.drain(_LAST_WORDS)
+    clean_up_after_parent(launch.helpers, launch.runtime_dir)
+    os._exit(1)

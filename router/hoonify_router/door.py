@@ -1,0 +1,55 @@
+"""What a router needs of the machine before anything else is started: a listening socket, a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+BACKLOG = 2048
+
+
+def open_door(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on ``host`` and ``port``; 0 takes a free port.
+
+    Raises:
+        OSError: It cannot be had.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found.sort(key=lambda info: info[0] != socket.AF_INET)
+    family, kind, protocol, _, address = found[0]
+    door = socket.socket(family, kind, protocol)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        door.bind(address)
+        door.listen(BACKLOG)
+        door.set_inheritable(True)
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def base_url(host: str, port: int) -> str:
+    """Return how a client on this machine reaches the door."""
+    if host in ("0.0.0.0", ""):
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def runtime_dir() -> Iterator[Path]:
+    """Make a private folder whose path is short enough for the names of sockets in it."""
+    parent = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="hoonify_", dir=parent if len(parent) < 60 else "/tmp")
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

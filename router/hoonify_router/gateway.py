@@ -1,0 +1,108 @@
+"""One gateway process: everything a request meets, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from sanic.request import Request
+
+from hoonify_router.adapters.base import Adapter
+from hoonify_router.api import Middleware, Phase, RequestContext
+from hoonify_router.catalog import Catalog
+from hoonify_router.config.model import Config
+from hoonify_router.identity import Names
+from hoonify_router.logs import AccessLog
+from hoonify_router.pipeline import Pipeline
+from hoonify_router.pulse import Pulse
+from hoonify_router.serving import Serving
+from hoonify_router.shaping import Shaper
+from hoonify_router.types import RoutingTable
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """What the routes of one process share.
+
+    Args:
+        config: The checked configuration.
+        middleware: What stands on every request's way, sorted by phase.
+        adapters: Speak to homes, by kind.
+        catalog: Knows models and homes.
+        shaper: Makes error bodies.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        middleware: Sequence[Middleware],
+        adapters: Mapping[str, Adapter],
+        catalog: Catalog,
+        shaper: Shaper | None = None,
+    ) -> None:
+        self.config = config
+        self.catalog = catalog
+        self.shaper = shaper or Shaper()
+        self.names = Names()
+        self.access = AccessLog()
+        self._middleware = middleware
+        self._adapters = adapters
+        self._pulse = Pulse(config.server.ping_interval)
+        self._started: list[Middleware] = []
+        transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
+        serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
+        self.pipeline = Pipeline(middleware, catalog, serving, self.shaper, self.access)
+
+    def context(self, request: Request, body: bytes = b"") -> RequestContext:
+        """Return a new request's context; its id is on every answer, errors included."""
+        headers = request.headers
+        request_id = self.names.request_id(headers.get("x-request-id"))
+        peer = request.conn_info.client_ip if request.conn_info is not None else ""
+        ctx = RequestContext(
+            request_id=request_id,
+            method=request.method,
+            path=request.path,
+            headers=headers,
+            remote=peer,
+            started=time.perf_counter(),
+            body=body,
+        )
+        ctx.response_headers["x-request-id"] = request_id
+        return ctx
+
+    def on_table(self, table: RoutingTable) -> None:
+        """Take over what the supervisor says of the homes."""
+        self.catalog.update(table)
+        for adapter in self._adapters.values():
+            adapter.update(table.homes)
+
+    # ------------------------------------------------------------ its life
+
+    async def start(self) -> None:
+        """Open what the middleware needs; the door stays shut if one of them fails."""
+        for one in self._middleware:
+            await one.startup()
+            self._started.append(one)
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Let what is under way end, for ``timeout`` seconds at most."""
+        if not await self.pipeline.drain(timeout):
+            log.warning("some requests did not end within %.0f s and are cut", timeout)
+
+    async def stop(self) -> None:
+        """Close everything, in reverse order; what fails is logged."""
+        self._pulse.close()
+        for adapter in self._adapters.values():
+            with contextlib.suppress(asyncio.CancelledError):
+                await adapter.close()
+        while self._started:
+            one = self._started.pop()
+            try:
+                await one.shutdown()
+            except Exception:
+                log.exception("a middleware failed to shut down")
+        self.access.flush()

@@ -1,0 +1,229 @@
+"""A request's way through the router, on one screen: ``Pipeline._chat``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from hoonify_router.api import Middleware, Phase, RequestContext
+from hoonify_router.catalog import Catalog
+from hoonify_router.errors import Cancelled, ModelUnavailable, RouterError
+from hoonify_router.logs import AccessLog
+from hoonify_router.parsing import parse_request
+from hoonify_router.permission import check_model, check_scope
+from hoonify_router.reply import Reply, error_headers
+from hoonify_router.serving import Serving
+from hoonify_router.shaping import Shaper, internal_error
+from hoonify_router.stream import end_with_error
+from hoonify_router.validation import check_values
+
+log = logging.getLogger(__name__)
+
+Ending = Callable[[], None]
+"""Writes the end of an answer, when everything is settled."""
+
+Work = Callable[[RequestContext], bytes]
+"""Answers a request that needs no home; returns JSON."""
+
+
+class Visit:
+    """Which middleware has seen a request, and whether it has been settled."""
+
+    __slots__ = ("seen", "settled")
+
+    def __init__(self) -> None:
+        self.seen: list[Middleware] = []
+        self.settled = False
+
+
+class Pipeline:
+    """Takes requests from the door to a home and back.
+
+    Args:
+        middleware: What stands on the way, sorted by phase.
+        catalog: Knows the models.
+        serving: Gets answers from homes.
+        shaper: Makes error bodies.
+        access: Takes down what was answered.
+    """
+
+    def __init__(
+        self,
+        middleware: Sequence[Middleware],
+        catalog: Catalog,
+        serving: Serving,
+        shaper: Shaper,
+        access: AccessLog,
+    ) -> None:
+        self._phases = {p: tuple(one for one in middleware if one.phase is p) for p in Phase}
+        self._catalog = catalog
+        self._serving = serving
+        self._shaper = shaper
+        self._access = access
+        self._settling: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._idle: asyncio.Event | None = None
+        self._leaving = False
+
+    # ------------------------------------------------------------ the ways
+
+    async def _chat(self, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
+        await self._pass(Phase.AUTHENTICATE, ctx, visit)
+        check_scope(ctx.principal)
+        problem = parse_request(ctx)
+        await self._pass(Phase.ADMIT, ctx, visit)  # a malformed request counts, too
+        if problem is not None or ctx.chat is None:
+            raise problem or RouterError("The request was lost on its way.")
+        check_values(ctx.chat)
+        model = self._catalog.resolve(ctx.chat.model)
+        check_model(ctx.principal, model.id)
+        await self._pass(Phase.TRANSFORM, ctx, visit)
+        await self._pass(Phase.OBSERVE, ctx, visit)
+        return await self._serving.serve(ctx, ctx.chat, model, reply)
+
+    async def _read(self, work: Work, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
+        await self._pass(Phase.AUTHENTICATE, ctx, visit)
+        await self._pass(Phase.ADMIT, ctx, visit)
+        await self._pass(Phase.OBSERVE, ctx, visit)
+        return partial(reply.send, 200, work(ctx))
+
+    async def chat(self, ctx: RequestContext, reply: Reply) -> None:
+        """Answer a chat request, whatever becomes of it."""
+        await self._answer(self._chat, ctx, reply)
+
+    async def read(self, ctx: RequestContext, reply: Reply, work: Work) -> None:
+        """Answer a request that needs no home; it passes the same middleware."""
+        await self._answer(partial(self._read, work), ctx, reply)
+
+    # ------------------------------------------------------------ the frame around them
+
+    async def _answer(
+        self,
+        way: Callable[[RequestContext, Reply, Visit], Awaitable[Ending]],
+        ctx: RequestContext,
+        reply: Reply,
+    ) -> None:
+        """Go a way to its end, settle, and only then let the client see the end of its answer."""
+        visit = Visit()
+        self._running += 1
+        try:
+            if self._leaving:
+                raise ModelUnavailable("The router is shutting down.", retry_after=1)
+            end = await way(ctx, reply, visit)
+            ctx.status = 200
+            await self._settle(ctx, visit)
+            self._say_goodbye(reply)
+            end()
+        except RouterError as error:
+            await self._refuse(error, ctx, reply, visit)
+        except asyncio.CancelledError:
+            if not visit.settled:
+                ctx.error = Cancelled("The client has left.")
+                ctx.status = ctx.error.status
+            await self._settle(ctx, visit)
+            raise
+        except Exception as bug:
+            await self._refuse(internal_error(ctx, bug), ctx, reply, visit)
+        finally:
+            self._running -= 1
+            if self._idle is not None and not self._running:
+                self._idle.set()
+
+    async def _refuse(
+        self, error: RouterError, ctx: RequestContext, reply: Reply, visit: Visit
+    ) -> None:
+        """End with an error: by its status, or as the last event of a stream that is under way."""
+        ctx.error = error
+        ctx.status = 200 if reply.opened else error.status
+        for name, value in error_headers(error).items():
+            ctx.response_headers.setdefault(name, value)
+        try:
+            await self._pass(Phase.OBSERVE, ctx, visit)  # an observer sees refused requests, too
+        except Exception:
+            log.exception("an observer failed on request %s", ctx.request_id)
+        await self._settle(ctx, visit)
+        if isinstance(error, Cancelled):
+            return
+        self._say_goodbye(reply)
+        if reply.opened:
+            end_with_error(reply, self._shaper.event(error, ctx))
+        else:
+            reply.send(error.status, self._shaper.body(error, ctx))
+
+    def _say_goodbye(self, reply: Reply) -> None:
+        if self._leaving:
+            reply.keep_alive = False
+
+    # ------------------------------------------------------------ middleware
+
+    async def _pass(self, phase: Phase, ctx: RequestContext, visit: Visit) -> None:
+        """Let the middleware of one phase see the request, each once."""
+        for middleware in self._phases[phase]:
+            if middleware in visit.seen:
+                continue
+            visit.seen.append(middleware)
+            waiting = middleware.on_request(ctx)
+            if waiting is not None:
+                await waiting
+
+    async def _settle(self, ctx: RequestContext, visit: Visit) -> None:
+        """Let all middleware that saw the request settle, in reverse order, exactly once.
+
+        What has to wait goes on in a task of its own: a client that leaves meanwhile changes nothing.
+        """
+        if visit.settled:
+            return
+        visit.settled = True
+        seen = visit.seen
+        while seen:
+            waiting = self._settle_one(seen.pop(), ctx)
+            if waiting is not None:
+                task = asyncio.ensure_future(self._settle_rest(waiting, ctx, seen))
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+                await asyncio.shield(task)
+                return
+        self._access.note(ctx)
+
+    async def _settle_rest(
+        self, waiting: Awaitable[None] | None, ctx: RequestContext, seen: list[Middleware]
+    ) -> None:
+        while True:
+            if waiting is not None:
+                try:
+                    await waiting
+                except Exception:
+                    log.exception("a middleware failed to settle request %s", ctx.request_id)
+            if not seen:
+                break
+            waiting = self._settle_one(seen.pop(), ctx)
+        self._access.note(ctx)
+
+    def _settle_one(self, middleware: Middleware, ctx: RequestContext) -> Awaitable[None] | None:
+        try:
+            return middleware.on_finally(ctx)
+        except Exception:
+            log.exception("a middleware failed to settle request %s", ctx.request_id)
+            return None
+
+    # ------------------------------------------------------------ the end
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109
+        """Refuse what comes, wait until everything under way has ended; tell whether it has.
+
+        Args:
+            timeout: Seconds that it may take.
+        """
+        self._leaving = True
+        self._idle = self._idle or asyncio.Event()
+        try:
+            async with asyncio.timeout(timeout):
+                if self._running:
+                    await self._idle.wait()
+                while self._settling:
+                    await asyncio.wait(self._settling)
+        except TimeoutError:
+            return False
+        return True

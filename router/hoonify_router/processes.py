@@ -1,0 +1,173 @@
+"""The main process's work: start gateways and supervisor, start again what dies, stop in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+
+from sanic.worker.manager import WorkerManager
+from sanic.worker.process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+CANNOT_START = 2
+"""Exit status of a process that has said why it cannot start; to start it again would not help."""
+
+_QUICK = 10.0
+_GIVE_UP_AFTER = 5
+_LONGEST_PAUSE = 30.0
+
+
+class ProcessWatch:
+    """Runs the processes of one Sanic manager, in place of the manager's own loop.
+
+    Sanic's loop does not start a dead process again, gives every one ten seconds to leave and then
+    kills it in mid-answer; and Ctrl-C, which the terminal sends to all processes, reaches its children
+    twice. Here children never hear Ctrl-C itself, only SIGTERM from this process, once; they drain
+    for up to ``patience`` seconds. A second Ctrl-C ends them at once.
+
+    Args:
+        manager: Has the processes.
+        patience: Seconds that they may take to stop.
+
+    Attributes:
+        status: Exit status of the whole: 0, 2 when a process has said why it cannot start, 1 when one
+            could not be kept running.
+    """
+
+    def __init__(self, manager: WorkerManager, patience: float) -> None:
+        self._manager = manager
+        self._patience = patience
+        self._signals = 0
+        self.status = 0
+        self._quick_deaths: dict[str, int] = {}
+        self._started: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+
+    def run(self) -> None:
+        """Start everything and return when everything has ended."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        with _children_deaf_to_ctrl_c():
+            self._manager.start()  # type: ignore[no-untyped-call]
+        for process in self._processes():
+            self._started[process.name] = time.monotonic()
+        try:
+            while not self._signals and not self.status:
+                self._wait(self._next_due())
+                self._start_again_what_died()
+            self._stop()
+        finally:
+            self._manager.cleanup()  # type: ignore[no-untyped-call]
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_write, b"!")
+
+    def _processes(self) -> list[WorkerProcess]:
+        return [process for worker in self._manager.workers for process in worker.processes]
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait until a process ends, a signal comes, or ``seconds`` are over."""
+        messages: Connection[object, object] = self._manager.monitor_subscriber
+        sentinels = [child.sentinel for child in multiprocessing.active_children()]
+        ready = wait([self._wake_read, messages, *sentinels], seconds)
+        if self._wake_read in ready:
+            os.read(self._wake_read, 64)
+        if messages in ready:
+            with contextlib.suppress(EOFError, OSError):
+                messages.recv()  # a gateway that cannot start says so; its end is seen anyway
+
+    def _next_due(self) -> float | None:
+        if not self._due:
+            return None
+        return max(0.0, min(self._due.values()) - time.monotonic())
+
+    # ------------------------------------------------------------ while all is well
+
+    def _start_again_what_died(self) -> None:
+        now = time.monotonic()
+        for process in self._processes():
+            if _lives(process) or self._signals:
+                continue
+            due = self._due.get(process.name)
+            if due is None:
+                self._due[process.name] = now + self._pause_after(process, now)
+                due = self._due[process.name]
+            if self.status:
+                return
+            if due <= now:
+                del self._due[process.name]
+                self._started[process.name] = now
+                with _children_deaf_to_ctrl_c():
+                    process.restart()  # type: ignore[no-untyped-call]
+
+    def _pause_after(self, process: WorkerProcess, now: float) -> float:
+        """Return how long to wait before a dead process is started again."""
+        name, status = process.name, process.exitcode
+        deaths = self._quick_deaths.get(name, 0)
+        deaths = deaths + 1 if now - self._started[name] < _QUICK else 0
+        self._quick_deaths[name] = deaths
+        if status == CANNOT_START or deaths >= _GIVE_UP_AFTER:
+            if status != CANNOT_START:
+                log.error("%s keeps ending (%s); giving up", name, _describe(status))
+            self.status = CANNOT_START if status == CANNOT_START else 1
+            return 0.0
+        pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (deaths - 1)) if deaths > 1 else 0.0
+        log.error("%s ended (%s); starting it again", name, _describe(status))
+        return pause
+
+    # ------------------------------------------------------------ the end
+
+    def _stop(self) -> None:
+        deadline = time.monotonic() + self._patience
+        asked = self._signals
+        if asked:
+            print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
+        self._send(signal.SIGTERM)
+        while any(map(_lives, self._processes())):
+            left = deadline - time.monotonic()
+            if left <= 0 or self._signals > asked:
+                self._send(signal.SIGKILL)
+                left = 1.0
+            self._wait(left)
+
+    def _send(self, number: signal.Signals) -> None:
+        for process in self._processes():
+            if _lives(process) and process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
+
+
+@contextlib.contextmanager
+def _children_deaf_to_ctrl_c() -> Iterator[None]:
+    """Block SIGINT while processes are started: they inherit it blocked, here it is only late."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _lives(process: WorkerProcess) -> bool:
+    return bool(process.is_alive())  # type: ignore[no-untyped-call]
+
+
+def _describe(status: int | None) -> str:
+    if status is not None and status < 0:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-status).name}"
+    return f"exit status {status}"

@@ -1,0 +1,196 @@
+"""One answer to one HTTP request, written straight to the client's transport."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from hoonify_router.chunks import PING
+from hoonify_router.errors import ModelUnavailable, RouterError
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+}
+_STREAM_HEAD = (
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+    "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
+NO_USE = 600.0
+"""Seconds to a retry from which on clients are told not to try again by themselves."""
+
+_LINE_ENDS = str.maketrans("", "", "\r\n\0")
+
+
+class Call(Protocol):
+    """A request under way at a home."""
+
+    def cancel(self) -> None:
+        """Give the engine's slot back at once; harmless after the end."""
+
+    def pause(self) -> None:
+        """Hold what comes: the client does not read as fast."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class Reply:
+    """Writes status, headers and body of one answer, and hears when the client leaves or lags.
+
+    Args:
+        transport: The client's connection.
+        headers: What else the head says; looked at when the head is written.
+        chunked: Whether the client knows chunked bodies (HTTP/1.1).
+        keep_alive: Whether the connection outlives this answer.
+
+    Attributes:
+        call: The request under way for it; told when the client leaves, lags or reads again.
+        opened: Whether status and headers are out.
+        closed: Whether the client has left.
+        head_only: Whether the client asked for no body (HEAD).
+        keep_alive: May be taken back until the head is written.
+        fresh: Whether something was written since the last look; pings need it.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_headers",
+        "_on_lost",
+        "_paused",
+        "_transport",
+        "call",
+        "closed",
+        "fresh",
+        "head_only",
+        "keep_alive",
+        "opened",
+        "quiet",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        headers: Mapping[str, str],
+        *,
+        chunked: bool = True,
+        keep_alive: bool = True,
+    ) -> None:
+        self._transport = transport
+        self._headers = headers
+        self._chunked = chunked
+        self.keep_alive = keep_alive
+        self.call: Call | None = None
+        self.opened = False
+        self.head_only = False
+        self.closed = transport.is_closing()
+        self.fresh = False
+        self.quiet = 0
+        self._paused = False
+        self._on_lost: Callable[[], object] | None = None
+
+    # ------------------------------------------------------------ answers in one piece
+
+    def send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
+        """Write a whole answer."""
+        self.opened = True
+        if not self.closed:
+            head = (
+                f"{_STATUS_LINES[status]}content-type: {content_type}\r\n"
+                f"content-length: {len(body)}\r\n{self._rest_of_head()}"
+            )
+            data = head.encode("latin-1", "replace")
+            self._transport.write(data if self.head_only else data + body)
+
+    # ------------------------------------------------------------ streams
+
+    def write(self, data: bytes) -> None:
+        """Write whole events; the head goes before the first ones, in the same write."""
+        if self.closed:
+            return
+        self.fresh = True
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._transport.write(data if self.opened else self._open() + data)
+
+    def end(self, data: bytes) -> None:
+        """Write the last events and end the answer."""
+        if self.closed:
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+        self._transport.write(data if self.opened else self._open() + data)
+
+    def ping(self) -> None:
+        """Write a comment that clients skip, so that nobody on the way thinks the stream is dead."""
+        if not self._paused:
+            self.write(PING)
+            self.fresh = False
+
+    def _open(self) -> bytes:
+        self.opened = True
+        if self._chunked:
+            coding = "transfer-encoding: chunked\r\n"
+        else:
+            coding, self.keep_alive = "", False
+        head = f"{_STREAM_HEAD}{coding}{self._rest_of_head()}"
+        return head.encode("latin-1", "replace")
+
+    def _rest_of_head(self) -> str:
+        lines = [f"{name}: {value}" for name, value in self._headers.items()]
+        if any("\n" in line or "\r" in line or "\0" in line for line in lines):
+            lines = [line.translate(_LINE_ENDS) for line in lines]
+        if not self.keep_alive:
+            lines.append("connection: close")
+        elif not self._chunked:
+            lines.append("connection: keep-alive")
+        return "\r\n".join([*lines, "", ""])
+
+    # ------------------------------------------------------------ what the client does
+
+    def watch(self, on_lost: Callable[[], object]) -> None:
+        """Call ``on_lost`` when the client leaves before the answer has ended."""
+        self._on_lost = on_lost
+
+    def serve(self, call: Call) -> None:
+        """Bind the request that answers; it shares the client's fate from now on."""
+        self.call = call
+        if self.closed:
+            call.cancel()
+        elif self._paused:
+            call.pause()
+
+    def lost(self) -> None:
+        """The client has left: free the engine at once."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.call is not None:
+            self.call.cancel()
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def pause(self) -> None:
+        """The client does not read as fast as the engine speaks."""
+        self._paused = True
+        if self.call is not None:
+            self.call.pause()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._paused = False
+        if self.call is not None:
+            self.call.resume()
+
+
+def error_headers(error: RouterError) -> dict[str, str]:
+    """Return the headers that tell a client when to try again, if at all."""
+    retry_after = error.retry_after
+    if retry_after is None:
+        return {"retry-after": "1"} if isinstance(error, ModelUnavailable) else {}
+    headers = {"retry-after": str(max(1, math.ceil(retry_after)))}
+    if retry_after >= NO_USE:
+        headers["x-should-retry"] = "false"  # the OpenAI SDKs obey it
+    return headers

@@ -1,0 +1,82 @@
+"""Whatever goes wrong outside of the pipeline, in the same shape as everything else."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sanic import Sanic, exceptions
+from sanic.handlers import ErrorHandler
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from hoonify_router.api import RequestContext
+from hoonify_router.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RouterError,
+)
+from hoonify_router.gateway import Gateway
+from hoonify_router.reply import error_headers
+from hoonify_router.shaping import internal_error
+
+
+class RequestTimeout(InvalidRequest):
+    """The request did not come in time."""
+
+    status: ClassVar[int] = 408
+    code: ClassVar[str] = "request_timeout"
+
+
+class UnmetExpectation(InvalidRequest):
+    """The ``Expect`` header asks for something that the router does not do."""
+
+    status: ClassVar[int] = 417
+    code: ClassVar[str] = "expectation_failed"
+
+
+class ShapedErrors(ErrorHandler):
+    """Answers every exception that reaches Sanic with our envelope."""
+
+    def default(self, request: Request, exception: Exception) -> HTTPResponse:
+        """Return the answer for what went wrong."""
+        gateway: Gateway = request.app.ctx.gateway
+        ctx = gateway.context(request)
+        error = self._translate(request, exception, ctx)
+        ctx.error, ctx.status = error, error.status
+        ctx.response_headers.update(error_headers(error))
+        if isinstance(exception, exceptions.MethodNotAllowed):
+            ctx.response_headers["allow"] = exception.headers.get("Allow", "")
+        gateway.access.note(ctx)
+        return HTTPResponse(
+            gateway.shaper.body(error, ctx),
+            error.status,
+            ctx.response_headers,
+            content_type="application/json",
+        )
+
+    def _translate(
+        self, request: Request, exception: Exception, ctx: RequestContext
+    ) -> RouterError:
+        if isinstance(exception, RouterError):
+            return exception
+        if isinstance(exception, exceptions.NotFound):
+            return NotFound(f"There is nothing at {request.method} {request.path[:200]}.")
+        if isinstance(exception, exceptions.MethodNotAllowed):
+            return MethodNotAllowed(f"{request.path[:200]} does not take {request.method}.")
+        if isinstance(exception, exceptions.PayloadTooLarge):
+            limit = request.app.config.REQUEST_MAX_SIZE
+            return PayloadTooLarge(f"The request is larger than the limit of {limit} bytes.")
+        if isinstance(exception, exceptions.RequestTimeout):
+            return RequestTimeout("The request did not come in time.")
+        if isinstance(exception, exceptions.ExpectationFailed):
+            return UnmetExpectation("The Expect header asks for something unknown.")
+        if isinstance(exception, exceptions.SanicException) and exception.status_code < 500:
+            return InvalidRequest("The HTTP request is malformed.")
+        return internal_error(ctx, exception)
+
+
+def add(app: Sanic[Any, Any]) -> None:
+    """Make ``app`` fail in our shape."""
+    app.error_handler = ShapedErrors()

@@ -1,0 +1,39 @@
+"""``/health`` and ``/ready``: probes, which bring no key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sanic import Sanic
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from hoonify_router.gateway import Gateway
+
+
+def add(app: Sanic[Any, Any]) -> None:
+    """Add the routes."""
+    app.add_route(health, "/health", methods=["GET", "HEAD"])
+    app.add_route(ready, "/ready", methods=["GET", "HEAD"])
+
+
+async def health(request: Request) -> HTTPResponse:
+    """Tell that this process lives, whatever the homes do."""
+    return _answer(request, 200, {"status": "ok"})
+
+
+async def ready(request: Request) -> HTTPResponse:
+    """Tell whether every home that should always run does, and which do not."""
+    gateway: Gateway = request.app.ctx.gateway
+    missing = gateway.catalog.missing()
+    told = {"status": "waiting" if missing else "ready", "missing": missing}
+    return _answer(request, 503 if missing else 200, told)
+
+
+def _answer(request: Request, status: int, told: dict[str, Any]) -> HTTPResponse:
+    gateway: Gateway = request.app.ctx.gateway
+    headers = {"x-request-id": gateway.names.request_id(request.headers.get("x-request-id"))}
+    if status == 503:
+        headers["retry-after"] = "1"
+    return HTTPResponse(msgspec.json.encode(told), status, headers, content_type="application/json")

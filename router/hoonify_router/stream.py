@@ -1,0 +1,111 @@
+"""The truth of a stream: whatever an engine does, the client reads a legal OpenAI stream to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from hoonify_router.answer import Answer
+from hoonify_router.chunks import DONE, Chunks, error_event
+
+
+class Outlet(Protocol):
+    """Where a stream's bytes go; the first ones carry status and headers before them."""
+
+    def write(self, data: bytes) -> None:
+        """Send whole events."""
+
+    def end(self, data: bytes) -> None:
+        """Send the last events and end the answer."""
+
+
+class ChatStream(Answer):
+    """An answer as server-sent events.
+
+    Nothing is written before the first real event, a text or a finish; then the role comes first, for
+    each choice. The last finish is held back until the engine has said that it is done, so that a
+    stream which breaks in between ends with an error and not with a clean finish. The end itself, usage
+    and ``[DONE]`` included, is written by ``close`` when the request has been settled, the end of one
+    that has failed by ``end_with_error``.
+
+    Args:
+        outlet: Where the bytes go.
+        chunks: Makes them.
+        choices: How many answers the client asked for.
+        on_end: Called once, when the answer has ended.
+    """
+
+    __slots__ = ("_chunks", "_held", "_outlet", "_spoken")
+
+    def __init__(
+        self, outlet: Outlet, chunks: Chunks, choices: int, on_end: Callable[[], object]
+    ) -> None:
+        super().__init__(choices, on_end)
+        self._outlet = outlet
+        self._chunks = chunks
+        self._held = b""
+        self._spoken = 0  # one bit per choice whose role is told
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has read a real event: no other home may answer any more."""
+        return self._spoken != 0
+
+    @property
+    def with_usage(self) -> bool:
+        """Whether the client asked for usage."""
+        return self._chunks.with_usage
+
+    def text(self, text: str, index: int = 0) -> None:
+        """Write a piece of the answer."""
+        if text and self._may_speak(index):
+            self._write(self._chunks.text(text, index), index)
+
+    def reasoning(self, text: str, index: int = 0) -> None:
+        """Write a piece of what the model thinks."""
+        if text and self._may_speak(index):
+            self._write(self._chunks.reasoning(text, index), index)
+
+    def parts(self, fields: Mapping[str, Any], index: int = 0, logprobs: Any = None) -> None:
+        """Write other parts of a message."""
+        if self._may_speak(index):
+            self._write(self._chunks.parts(fields, index, logprobs), index)
+
+    def passed(self, tails: Iterable[bytes]) -> None:
+        """Write chunks of an engine that speaks OpenAI's format itself.
+
+        Each is what followed ``"choices":[{"index":0,`` in the engine's chunk, without the line ends; the
+        adapter vouches that it neither finishes the choice nor speaks of another one.
+        """
+        if self._may_speak(0):
+            start = self._chunks.first_choice
+            self._write(b"".join([start + tail + b"\n\n" for tail in tails]), 0)
+
+    def close(self) -> None:
+        """Write the end of a stream that is complete; nothing is written after it."""
+        usage = b""
+        if self.usage is not None and self._chunks.with_usage:
+            usage = self._chunks.usage(self.usage)
+        self._outlet.end(self._held + usage + DONE)
+
+    def _finished(self, reason: str, index: int) -> None:
+        data = self._chunks.finish(reason, index)
+        if not self._spoken >> index & 1:
+            data = self._chunks.role(index) + data
+        if self._open:
+            self._spoken |= 1 << index
+            self._outlet.write(data)
+        else:
+            self._held = data
+
+    def _write(self, data: bytes, index: int) -> None:
+        if not self._spoken >> index & 1:
+            self._spoken |= 1 << index
+            self._mark_first()
+            data = self._chunks.role(index) + data
+        self._outlet.write(data)
+
+
+def end_with_error(outlet: Outlet, body: Mapping[str, Any]) -> None:
+    """Write the end of a stream that has failed: one event with the error, and nothing that looks clean."""
+    outlet.end(error_event(body) + DONE)

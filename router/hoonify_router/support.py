@@ -1,0 +1,109 @@
+"""What a home cannot honour is refused by name, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NoReturn
+
+from hoonify_router.errors import Unsupported
+from hoonify_router.types import (
+    CORE_PARAMETERS,
+    AudioPart,
+    ChatRequest,
+    FilePart,
+    ImagePart,
+)
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "temperature": (1,),
+    "top_p": (1,),
+    "n": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "stop": ([],),
+    "tools": ([],),
+    "functions": ([],),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "verbosity": ("medium",),
+    "top_k": (-1, 0),
+    "min_p": (0,),
+    "repetition_penalty": (1,),
+    "ignore_eos": (False,),
+    "chat_template_kwargs": ({},),
+}
+"""Values that ask for nothing: a home without the parameter answers just the same."""
+
+_NEUTRAL_WITHOUT = {
+    "tool_choice": "tools",
+    "parallel_tool_calls": "tools",
+    "function_call": "functions",
+}
+"""Fields that mean nothing while the field they speak of is empty."""
+
+
+class Support:
+    """What one home can do for a request; made once per home and table.
+
+    Args:
+        model: Catalog ID, for the message.
+        parameters: Request fields that the home honours; ``None`` lets it decide itself.
+        images: Whether the model takes images.
+    """
+
+    def __init__(self, model: str, parameters: frozenset[str] | None, images: bool) -> None:
+        self._model = model
+        self._images = images
+        self._missing: tuple[str, ...] = ()
+        self._values: Callable[[ChatRequest], tuple[Any, ...]] | None = None
+        if parameters is not None:
+            known = parameters | CORE_PARAMETERS
+            if known & {"max_tokens", "max_completion_tokens"}:  # one limit under two names
+                known |= {"max_tokens", "max_completion_tokens"}
+            self._missing = tuple(f for f in ChatRequest.__struct_fields__ if f not in known)
+        if len(self._missing) > 1:  # with one name attrgetter returns no tuple
+            self._values = attrgetter(*self._missing)
+
+    def check(self, chat: ChatRequest) -> None:
+        """Refuse what the home cannot honour.
+
+        Raises:
+            Unsupported: With the name of the parameter.
+        """
+        if chat.store:
+            self._refuse("store", "the router keeps no answers")
+        if self._values is not None:
+            values = self._values(chat)
+            if values.count(None) != len(values):
+                self._find(chat, values)
+        elif self._missing:
+            self._find(chat, (getattr(chat, self._missing[0]),))
+        for number, message in enumerate(chat.messages):
+            if type(message.content) is list:
+                self._check_parts(message.content, number)
+
+    def _find(self, chat: ChatRequest, values: tuple[Any, ...]) -> None:
+        for name, value in zip(self._missing, values, strict=True):
+            if value is None or value in _NEUTRAL.get(name, ()):
+                continue
+            about = _NEUTRAL_WITHOUT.get(name)
+            if about is None or getattr(chat, about):
+                self._refuse(name, f"the model '{self._model}' cannot honour it here")
+
+    def _check_parts(self, parts: list[Any], number: int) -> None:
+        for place, part in enumerate(parts):
+            kind = type(part)
+            if kind is ImagePart:
+                if not self._images:
+                    param = f"messages[{number}].content[{place}]"
+                    self._refuse(param, f"the model '{self._model}' takes no images")
+            elif kind is AudioPart or kind is FilePart:
+                param = f"messages[{number}].content[{place}]"
+                self._refuse(param, f"no sound and no files are taken by '{self._model}'")
+
+    def _refuse(self, param: str, why: str) -> NoReturn:
+        raise Unsupported(f"Unsupported parameter: '{param}': {why}.", param=param)
