@@ -6,6 +6,7 @@ import argparse
 
 from hoonify_router.cli.parser import BuiltIn, Installed
 from hoonify_router.cli.preparation import prepare
+from hoonify_router.loader import plugin_context
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, installed: Installed) -> int:
     """Check everything, then serve until told to stop."""
     loaded = prepare(arguments.config, installed.plugins)
+    plugin_context(loaded)  # refuses a state folder that is of no use
     from hoonify_router.app import serve  # the web server is of no use to the other commands
 
     return serve(loaded, host=arguments.host, port=arguments.port, workers=arguments.workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 from collections.abc import Collection
 from typing import Any
 
@@ -17,8 +18,18 @@ from hoonify_router.loader.suggestions import explain
 
 
 def plugin_context(loaded: LoadedConfig) -> PluginContext:
-    """Return what plugins may know of the router; the state folder exists afterwards."""
-    loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Return what plugins may know of the router; the state folder exists afterwards.
+
+    Raises:
+        PluginError: The state folder cannot be made or written.
+    """
+    folder = loaded.state_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PluginError(f"the state folder {folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PluginError(f"the state folder {folder} cannot be written")
     return PluginContext(loaded, logging.getLogger("hoonify_router.plugins"))
 
 

@@ -51,3 +51,17 @@ def test_a_mistake_in_the_file_is_refused_before_anything_starts(
     assert done.err == run("check").err
     assert any("provder" in line for line in done.err)
     assert served == []
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_line(
+    run: Run, served: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything starts, for serve and for plugins' commands."""
+    monkeypatch.setenv("HOONIFY_STATE_DIR", "/dev/null/state")
+    for words in (["serve"], ["keys", "list"]):
+        done = run(*words)
+        assert done.status == 2
+        assert done.err == [
+            "hoonify-router: the state folder /dev/null/state cannot be made: Not a directory"
+        ]
+    assert served == []
