@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
     rows = []
     for report in reports:
         model = loaded.config.models[report.model]
-        why = " ".join(part for part in (report.reason, report.detail) if part)
+        why = f"{report.reason} ({report.detail})" if report.detail else report.reason
         context = str(model.context_length)
         rows.append((report.model, model.provider, context, report.backend, report.state, why))
     show_table(("id", "provider", "context", "backend", "state", "reason"), rows, STYLES)

@@ -14,7 +14,6 @@ import pluggy
 
 from hoonify_router import hookspecs
 from hoonify_router.api import (
-    API_VERSION,
     ENTRY_POINT_GROUP,
     Backend,
     MiddlewareSpec,
@@ -22,11 +21,10 @@ from hoonify_router.api import (
     WorkerBackend,
 )
 from hoonify_router.errors import PluginError
+from hoonify_router.loader.inspection import hooks_of, validation_message, version_warning
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
 from hoonify_router.loader.records import checked_list
-from hoonify_router.loader.suggestions import did_you_mean, explain, on_one_line
-
-PREFIX = "hoonify_"
+from hoonify_router.loader.suggestions import explain
 
 
 def load_plugins(
@@ -110,8 +108,8 @@ class _Loading:
         name, distribution = entry_point.name, distribution_of(entry_point)
         try:
             plugin = _import(entry_point)
-            warning = _check_version(plugin)
-            hooks = self._check_hooks(plugin)
+            warning = version_warning(plugin)
+            hooks = hooks_of(self.manager, plugin)
             self._register(plugin, name)
             backends = self._records(
                 name, "hoonify_register_backends", WorkerBackend, ServerBackend
@@ -146,69 +144,16 @@ class _Loading:
             warnings=tuple(self.warnings),
         )
 
-    def _check_hooks(self, plugin: Any) -> tuple[str, ...]:
-        """Return the hooks that a plugin implements; refuse what would never be called."""
-        known = {name for name in dir(hookspecs) if name.startswith(PREFIX)}
-        hooks = []
-        for attribute in dir(plugin):
-            options = self.manager.parse_hookimpl_opts(plugin, attribute)
-            if options is None:
-                self._check_unmarked(plugin, attribute, known)
-                continue
-            hook = options.get("specname") or attribute
-            if hook not in known:
-                if options.get("optionalhook"):
-                    continue
-                raise PluginError(f"there is no hook {hook!r}{did_you_mean(hook, known)}")
-            if options.get("wrapper") or options.get("hookwrapper"):
-                raise PluginError(
-                    f"{hook} is a hook wrapper; the router calls plain functions only"
-                )
-            if inspect.iscoroutinefunction(getattr(plugin, attribute)):
-                raise PluginError(f"{hook} is declared with `async def`; hooks are plain functions")
-            hooks.append(hook)
-        if not hooks:
-            raise PluginError("it implements no hook; is anything in it marked with @hookimpl?")
-        return tuple(hooks)
-
-    def _check_unmarked(self, plugin: Any, attribute: str, known: set[str]) -> None:
-        """Refuse a function that looks like a hook and lacks the mark of one."""
-        if not attribute.startswith(PREFIX):
-            return
-        if not inspect.isfunction(inspect.getattr_static(plugin, attribute, None)):
-            return
-        if self.manager.parse_hookspec_opts(plugin, attribute) is not None:
-            return
-        hint = "put @hookimpl above it"
-        if attribute not in known:
-            hint = f"no hook has this name{did_you_mean(attribute, known)}"
-        raise PluginError(f"{attribute} would never be called: {hint}")
-
     def _register(self, plugin: Any, name: str) -> None:
         try:
             if self.manager.register(plugin, name) is None:
                 raise PluginError("pluggy did not register it")
             self.manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(self._validation_message(plugin, error)) from error
+            raise PluginError(validation_message(self.manager, plugin, error)) from error
         except ValueError as error:
             other = self.manager.get_name(plugin)
             raise PluginError(f"its module is already registered as plugin {other!r}") from error
-
-    def _validation_message(self, plugin: Any, error: pluggy.PluginValidationError) -> str:
-        for attribute in dir(plugin):
-            options = self.manager.parse_hookimpl_opts(plugin, attribute)
-            if options is None:
-                continue
-            hook = options.get("specname") or attribute
-            takes = set(inspect.signature(getattr(hookspecs, hook)).parameters)
-            given = inspect.signature(getattr(plugin, attribute)).parameters
-            if extra := [name for name in given if name not in takes]:
-                return (
-                    f"{hook} declares {', '.join(map(repr, extra))}, which the hook does not have;"
-                    f" it has {', '.join(map(repr, sorted(takes))) or 'no arguments'}"
-                )
-        return on_one_line(str(error))
 
     def _records(self, name: str, hook: str, *kinds: type[Any]) -> list[Any]:
         """Call one plugin's registration hook and return its checked records."""
@@ -246,23 +191,6 @@ def _import(entry_point: EntryPoint) -> Any:
         return entry_point.load()
     except (Exception, SystemExit) as error:
         raise PluginError(f"{entry_point.value} cannot be imported: {explain(error)}") from error
-
-
-def _check_version(plugin: Any) -> str:
-    """Return a warning or nothing; refuse a plugin made for another major version."""
-    version = getattr(plugin, "hoonify_api_version", API_VERSION)
-    if not (
-        isinstance(version, tuple) and len(version) == 2 and all(type(n) is int for n in version)
-    ):
-        raise PluginError(
-            f"hoonify_api_version is {version!r}, expected a pair such as {API_VERSION}"
-        )
-    made_for, here = f"{version[0]}.{version[1]}", f"{API_VERSION[0]}.{API_VERSION[1]}"
-    if version[0] != API_VERSION[0]:
-        raise PluginError(f"it is made for plugin API {made_for}, this router has {here}")
-    if version > API_VERSION:
-        return f"it is made for plugin API {made_for}, this router has {here}; parts may be missing"
-    return ""
 
 
 def _summary(plugin: Any) -> str:
