@@ -72,15 +72,15 @@ class Runner:
     def _run(self) -> None:
         failures = 0
         while not self._stopping and failures < _FATAL_AFTER:
-            while self._inbox:
-                what, job = self._inbox.popleft()
-                what(job)
-            if not self._scheduler.busy:
+            if not (self._inbox or self._scheduler.busy):
                 self._wake.wait()
                 self._wake.clear()  # before the inbox is looked at, so that nothing is missed
                 self.stepped_at = time.monotonic()
                 continue
             try:
+                while self._inbox:
+                    what, job = self._inbox.popleft()
+                    what(job)
                 progress = self._scheduler.step()
             except Exception as exc:
                 failures += 1

@@ -154,11 +154,14 @@ class Scheduler:
     def _shared(self, job: Job, row: int) -> int:
         """Return how many first tokens of the prompt a free row holds already, if worth it."""
         held = self._left[row]
-        most = min(
-            job.prompt_length - 1, len(held)
-        )  # the last token is read for the scores after it
-        count = next((i for i in range(most) if job.tokens[i] != held[i]), most)
-        return count if count >= _WORTH_REUSING else 0
+        same, most = 0, min(job.prompt_length - 1, len(held))  # the last is read for the scores
+        while same < most:  # by halves, because slices are compared much faster than single tokens
+            middle = (same + most + 1) // 2
+            if job.tokens[same:middle] == held[same:middle]:
+                same = middle
+            else:
+                most = middle - 1
+        return same if same >= _WORTH_REUSING else 0
 
     def _read_prompts(self) -> list[Progress]:
         progress: list[Progress] = []

@@ -130,7 +130,7 @@ def test_any_tokens_of_a_byte_level_vocabulary_join_to_their_text(tokens: list[i
     joined = "".join(pushed(BYTES, tokens))
     assert whole.startswith(joined)
     assert whole[len(joined) :].strip("\ufffd") == ""
-    assert len(whole) - len(joined) <= 1
+    assert len(whole) - len(joined) <= 2  # half a surrogate is two bytes that never become text
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=8))

@@ -273,7 +273,9 @@ def test_any_crowd_gets_what_each_would_get_alone(
     while len(jobs) < len(plan) or scheduler.busy:
         for i, (at, length, limit, leaves) in enumerate(plan):
             if at == step:
-                jobs[i] = job([(j * 7 + (0 if alike else i)) % 97 for j in range(length)], limit)
+                jobs[i] = job(
+                    [(j * 7 + 3 + (0 if alike else i)) % 97 for j in range(length)], limit
+                )
                 scheduler.submit(jobs[i])
             if leaves is not None and at + leaves == step:
                 scheduler.cancel(jobs[i])
