@@ -212,6 +212,23 @@ def test_prefixes_are_reused_only_when_allowed_and_worth_it(
     assert cached == ([0, 0, 0, 59] if reuse else [0, 0, 0, 0])
 
 
+def test_a_row_that_rode_along_is_not_reused(fake_model: Callable[..., Any]) -> None:
+    """Its first place was written to; what else it holds is worth nothing without."""
+    model = fake_model(slots=2, context_length=200, can_swap=False)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    short, long = job([5] * 40, 2), job([6] * 40, 30)
+    for one in (short, long):
+        scheduler.submit(one)
+    while not short.ended:
+        scheduler.step()
+    for _ in range(3):
+        scheduler.step()
+    again = job([5] * 50, 2)
+    scheduler.submit(again)
+    assert text_of(run(scheduler), again) == written(alone(model, [5] * 50, 2))
+    assert again.cached == 0
+
+
 def test_after_a_failure_everything_is_forgotten(fake_model: Callable[..., Any]) -> None:
     """Rows may hold anything then: nothing of them is used again."""
     model = fake_model(slots=1)
