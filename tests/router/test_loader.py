@@ -308,10 +308,14 @@ def test_one_raising_hook_does_not_hide_the_others(
 def test_a_raising_notification_is_logged(
     install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names plugin, distribution and hook."""
-    install("b", second="@hookimpl\ndef hoonify_backend_event(event):\n    1 / 0")
-    load_plugins().notify("hoonify_backend_event", event=object())
-    assert "plugin 'second' (b 1.0): hoonify_backend_event failed: ZeroDivisionError" in caplog.text
+    """The log names plugin, distribution and hook, and the next plugin hears of it all the same."""
+    install("a", first="@hookimpl\ndef hoonify_shutdown(context):\n    context.append('first')")
+    install("b", second="@hookimpl\ndef hoonify_shutdown():\n    1 / 0")
+    install("c", third="@hookimpl\ndef hoonify_shutdown(context):\n    context.append('third')")
+    told: list[str] = []
+    load_plugins().notify("hoonify_shutdown", context=told)
+    assert sorted(told) == ["first", "third"]
+    assert "plugin 'second' (b 1.0): hoonify_shutdown failed: ZeroDivisionError" in caplog.text
 
 
 def test_an_error_is_shaped_whatever_a_plugin_does(install: Install) -> None:

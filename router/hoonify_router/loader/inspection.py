@@ -90,9 +90,11 @@ def validation_message(
         options = manager.parse_hookimpl_opts(plugin, attribute)
         if options is None:
             continue
-        marked = True
         hook = options.get("specname") or attribute
-        takes = set(inspect.signature(getattr(hookspecs, hook)).parameters)
+        spec = getattr(hookspecs, hook, None)
+        if spec is None:
+            continue  # an optional hook of a newer router
+        takes = set(inspect.signature(spec).parameters)
         given = inspect.signature(getattr(plugin, attribute)).parameters
         if extra := [name for name in given if name not in takes]:
             return (
