@@ -167,8 +167,13 @@ class WorkerConnection(asyncio.Protocol):
         self._due[rid] = self._due.get(rid, 0) + granted
 
     def send(self, frame: msgspec.Struct) -> None:
-        """Send one frame."""
-        assert self._transport is not None
+        """Send one frame.
+
+        Raises:
+            EngineDead: The connection is lost.
+        """
+        if self._transport is None:
+            raise EngineDead("The connection to the engine is closed.", retry_after=1)
         self._transport.write(encode_frame(frame, self._encoder))
 
     def close(self) -> None:

@@ -11,16 +11,15 @@ import asyncio
 import faulthandler
 import functools
 import logging
-import os
 import signal
 import socket
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from hoonify_router.worker import lifeline
 from hoonify_router.worker.host import Host
+from hoonify_router.worker.listener import listen_privately
 from hoonify_router.worker.loading import find_engine
 
 _FLUSH_TIMEOUT = 1.0
@@ -37,24 +36,11 @@ def main(argv: list[str] | None = None) -> int:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        listener = _listen(args.socket)
+        listener = listen_privately(args.socket)
     except OSError as exc:
         parser.error(str(exc))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(listener, args.engine, args.home))
-
-
-def _listen(path: Path) -> socket.socket:
-    """Return a listening socket that only this user can reach."""
-    if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
-        raise PermissionError(f"{path.parent} must be private (mode 0700)")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(mask)
-    return listener
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

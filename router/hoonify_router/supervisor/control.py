@@ -1,0 +1,181 @@
+"""The supervisor's socket: tables to all gateways, answers to whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from hoonify_router.errors import ModelUnavailable
+from hoonify_router.protocol import FrameReader, FrameTooLarge, encode_frame
+from hoonify_router.supervisor.messages import (
+    AskStatus,
+    EnsureReady,
+    HomeStatus,
+    IsReady,
+    IsUnavailable,
+    Join,
+    Status,
+    Table,
+    ToSupervisor,
+)
+from hoonify_router.types import HomeView, RoutingTable
+from hoonify_router.worker.listener import listen_privately
+
+log = logging.getLogger(__name__)
+
+
+class ControlServer:
+    """Publishes routing tables and answers questions on a unix socket.
+
+    Args:
+        ensure_ready: Starts a home and waits for it.
+        status: Returns what an operator may know of each home.
+        on_gateways: Called with the number of gateways whenever it changes.
+    """
+
+    def __init__(
+        self,
+        ensure_ready: Callable[[str], Awaitable[HomeView]],
+        status: Callable[[], list[HomeStatus]],
+        on_gateways: Callable[[int], None],
+    ) -> None:
+        self.table = RoutingTable(0, ())
+        self._ensure_ready = ensure_ready
+        self._status = status
+        self._on_gateways = on_gateways
+        self._members: set[_Member] = set()
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+
+    @property
+    def gateways(self) -> int:
+        """Return how many gateways are connected."""
+        return sum(member.role == "gateway" for member in self._members)
+
+    async def listen(self, path: Path) -> None:
+        """Open the socket.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        listener = listen_privately(path)
+        self._path = path
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Member(self), sock=listener)
+
+    def publish(self, table: RoutingTable) -> None:
+        """Send a new table to everyone; who does not read gets the newest one later."""
+        self.table = table
+        for member in tuple(self._members):
+            member.tell_table()
+
+    async def close(self) -> None:
+        """Close the socket and all connections, and remove it."""
+        if self._server is not None:
+            self._server.close()
+        for member in tuple(self._members):
+            member.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def join(self, member: _Member) -> None:
+        """Count a client that has said who it is."""
+        self._members.add(member)
+        if member.role == "gateway":
+            self._on_gateways(self.gateways)
+        member.tell_table()
+
+    def part(self, member: _Member) -> None:
+        """Forget a client that is gone."""
+        self._members.discard(member)
+        if member.role == "gateway":
+            self._on_gateways(self.gateways)
+
+    async def answer(self, member: _Member, question: EnsureReady) -> None:
+        """Wait for a home on behalf of a client."""
+        try:
+            view = await self._ensure_ready(question.home)
+        except ModelUnavailable as exc:
+            member.send(IsUnavailable(question.call, exc.message, exc.retry_after))
+        else:
+            member.send(IsReady(question.call, view))
+
+    def status(self, call: int) -> Status:
+        """Return what an operator may know."""
+        return Status(call, self.table.generation, self.gateways, self._status())
+
+
+class _Member(asyncio.Protocol):
+    """One connection to the supervisor."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self.role = ""
+        self._server = server
+        self._reader = FrameReader(msgspec.msgpack.Decoder(ToSupervisor))
+        self._encoder = msgspec.msgpack.Encoder()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._congested = False
+        self._outdated = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                self._handle(frame)
+        except (FrameTooLarge, msgspec.MsgspecError, ValueError, RecursionError) as exc:
+            log.warning("cut off a client that breaks the protocol: %s", exc)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        self._congested = False
+        if self._outdated:
+            self.tell_table()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for task in self._waiting:
+            task.cancel()
+        self._server.part(self)
+
+    def tell_table(self) -> None:
+        """Send the newest table, now or as soon as the client reads."""
+        self._outdated = self._congested
+        if not self._congested:
+            self.send(Table(self._server.table))
+
+    def send(self, frame: msgspec.Struct) -> None:
+        """Send one frame, if the client is still there."""
+        if self._transport is not None:
+            self._transport.write(encode_frame(frame, self._encoder))
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _handle(self, frame: Any) -> None:
+        if isinstance(frame, Join):
+            if self.role:
+                raise ValueError("Join twice")
+            self.role = frame.role
+            self._server.join(self)
+        elif not self.role:
+            raise ValueError(f"{type(frame).__name__} before Join")
+        elif isinstance(frame, EnsureReady):
+            task = asyncio.create_task(self._server.answer(self, frame))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        elif isinstance(frame, AskStatus):
+            self.send(self._server.status(frame.call))

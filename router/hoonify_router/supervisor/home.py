@@ -1,0 +1,138 @@
+"""A home as the supervisor sees it: its life, what is published of it, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from hoonify_router.api import Unavailable
+from hoonify_router.errors import ModelUnavailable
+from hoonify_router.supervisor import lifecycle
+from hoonify_router.supervisor.lifecycle import Life, Trouble
+from hoonify_router.supervisor.plan import HomePlan
+from hoonify_router.types import Capabilities, Health, HomeView
+
+log = logging.getLogger(__name__)
+
+
+class Home(ABC):
+    """One home; ``run`` is its whole life, all the rest asks and tells.
+
+    Args:
+        plan: What it should be.
+        on_change: Called with the home whenever what is published of it has changed.
+    """
+
+    def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
+        self.plan = plan
+        self.health = Health()
+        self.life = Life()
+        self.capabilities: Capabilities | None = None
+        self.address = ""
+        self._loop = asyncio.get_running_loop()
+        self._on_change = on_change
+        self._stop_asked: asyncio.Future[None] = self._loop.create_future()
+        self._changed: asyncio.Future[None] = self._loop.create_future()
+        self._wanted = asyncio.Event()
+        if plan.always:
+            self._wanted.set()
+
+    @property
+    def pid(self) -> int:
+        """Return the process of its engine; 0 when there is none of ours."""
+        return 0
+
+    @property
+    def settled(self) -> bool:
+        """Return whether a home that always runs has come to a first result."""
+        return self.life.state in ("ready", "failed", "unavailable") or self.life.starts > 1
+
+    @property
+    def view(self) -> HomeView:
+        """Return what gateways may know of it now."""
+        life, plan = self.life, self.plan
+        ready = life.state == "ready"
+        retry_after = None
+        if life.retry_at is not None:
+            retry_after = max(life.retry_at - self._loop.time(), 0.0)
+        return HomeView(
+            id=plan.id,
+            model=plan.model,
+            backend=plan.backend.name,
+            kind=plan.backend.kind,  # type: ignore[arg-type]
+            state=life.state,
+            address=self.address if ready else "",
+            served_name=self.served_name,
+            api_key=plan.home.api_key or "",
+            weight=plan.home.weight,
+            always=plan.always,
+            reason=life.reason,
+            detail=life.detail,
+            retry_after=retry_after,
+            progress=life.progress,
+            capabilities=self.capabilities if ready else None,
+        )
+
+    @property
+    def served_name(self) -> str:
+        """Return the model name that the engine itself expects."""
+        return ""
+
+    async def ensure_ready(self) -> HomeView:
+        """Start it if need be, wait until it is ready.
+
+        Raises:
+            ModelUnavailable: It cannot be ready, or not soon.
+        """
+        self._wanted.set()
+        while True:
+            view = self.view
+            if view.state == "ready":
+                return view
+            if view.state in ("failed", "unavailable", "draining") or self._stop_asked.done():
+                reason = view.reason or "It is being stopped."
+                raise ModelUnavailable(reason, retry_after=view.retry_after)
+            await asyncio.shield(self._changed)
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Live until ``stop`` is called; never raises."""
+
+    def stop(self) -> None:
+        """Begin to drain, then stop; ``run`` returns when that is done."""
+        if not self._stop_asked.done():
+            self._stop_asked.set_result(None)
+
+    def kill(self) -> None:  # noqa: B027 - most homes have no process of ours
+        """End whatever process it has, without a word."""
+
+    def _set(self, life: Life) -> None:
+        before, self.life = self.life, life
+        shown = (life.state, life.progress, life.reason, life.detail, life.retry_at)
+        if shown == (before.state, before.progress, before.reason, before.detail, before.retry_at):
+            return
+        changed, self._changed = self._changed, self._loop.create_future()
+        changed.set_result(None)
+        self._on_change(self)
+
+    def _fail(self, trouble: Trouble) -> None:
+        now = self._loop.time()
+        self._set(lifecycle.failed(self.life, now, trouble, self.plan.limits))
+        pause = (self.life.retry_at or now) - now
+        when = f"next try in {pause:.0f} s" if pause else "restarting"
+        told = trouble.detail.partition("\n")[0]  # the rest, its output, has been logged as it came
+        log.error("%s: %s (%s)", self.plan.id, f"{trouble.reason} {told}".strip(), when)
+
+
+class UnavailableHome(Home):
+    """A home that cannot run here at all; it says why, for as long as the router runs."""
+
+    def __init__(self, plan: HomePlan, on_change: Callable[[Home], None], why: Unavailable) -> None:
+        super().__init__(plan, on_change)
+        self.life = Life(state="unavailable", reason=why.reason, detail=why.detail)
+
+    async def run(self) -> None:
+        """Wait for the end."""
+        await self._stop_asked

@@ -1,0 +1,227 @@
+"""The supervisor: it brings all homes to life, tells everyone of them, and takes them down in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+import msgspec
+
+from hoonify_router.api import BackendEvent, PluginContext
+from hoonify_router.errors import ModelUnavailable
+from hoonify_router.loader import Plugins
+from hoonify_router.supervisor.banner import Banner
+from hoonify_router.supervisor.console import Console
+from hoonify_router.supervisor.control import ControlServer
+from hoonify_router.supervisor.home import Home, UnavailableHome
+from hoonify_router.supervisor.lifecycle import Limits
+from hoonify_router.supervisor.messages import HomeStatus
+from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
+from hoonify_router.supervisor.server_home import ServerHome
+from hoonify_router.supervisor.worker_home import WorkerHome
+from hoonify_router.types import HomeView, RoutingTable
+
+log = logging.getLogger(__name__)
+
+SOCKET_NAME = "supervisor.sock"
+_GENERATION = 1
+_PROGRESS_INTERVAL = 0.2  # news of a load may wait so long; a new state never waits
+_REFRESH_INTERVAL = 1.0  # while a cool-down runs, its rest is told again this often
+_IDLE_INTERVAL = 0.1
+_ONE_PRESS = 1.0  # a terminal and the main process both pass on one Ctrl-C
+
+
+class Supervisor:
+    """Runs all homes of one configuration.
+
+    Args:
+        context: The configuration, and what plugins want to announce.
+        plugins: All plugins.
+        runtime_dir: Private folder for sockets.
+        address: Base URL of the door, for the banner.
+        console: Where the operator reads.
+        limits: How long things may take, where the configuration does not say.
+    """
+
+    def __init__(
+        self,
+        context: PluginContext,
+        plugins: Plugins,
+        *,
+        runtime_dir: Path,
+        address: str,
+        console: Console,
+        limits: Limits,
+    ) -> None:
+        self._context = context
+        self._plugins = plugins
+        self._runtime_dir = runtime_dir
+        self._address = address
+        self._console = console
+        self._loop = asyncio.get_running_loop()
+        self._publishing: asyncio.TimerHandle | None = None
+        self._told: dict[str, str] = {}
+        self._greeted = False
+        self._stopping = asyncio.Event()
+        self._stop_began = 0.0
+        self._hurried = asyncio.Event()
+        self._control = ControlServer(self._ensure_ready, self._status, self._gateways_changed)
+        plans = plan_homes(context.loaded, plugins.backends, limits)
+        self._homes = {plan.id: self._make(plan, n) for n, plan in enumerate(plans)}
+
+    async def run(self) -> None:
+        """Serve until ``stop`` is called, then take everything down.
+
+        Raises:
+            OSError: The control socket cannot be opened.
+        """
+        self.remove_sockets()  # of an earlier supervisor, which was killed
+        await self._control.listen(self._runtime_dir / SOCKET_NAME)
+        self._publish()
+        lives = [
+            asyncio.create_task(home.run(), name=home.plan.id) for home in self._homes.values()
+        ]
+        for life in lives:
+            life.add_done_callback(self._check_life)
+        try:
+            self._greet_when_settled()
+            await self._stopping.wait()
+            await self._let_gateways_finish()
+            for home in self._homes.values():
+                home.stop()
+            if lives:
+                await asyncio.wait(lives)
+        finally:
+            self.kill()
+            self._console.close()
+            if self._publishing is not None:
+                self._publishing.cancel()
+            await self._control.close()
+
+    def stop(self) -> None:
+        """Begin to stop; asked again later, stop without waiting for running requests."""
+        now = self._loop.time()
+        if not self._stopping.is_set():
+            self._stop_began = now
+            self._stopping.set()
+            log.info("stopping; running requests may finish")
+        elif now - self._stop_began >= _ONE_PRESS and not self._hurried.is_set():
+            self._hurried.set()
+            log.warning("stopping at once")
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill all engines; they have no time to say goodbye and are not started again."""
+        for home in self._homes.values():
+            home.stop()
+            home.kill()
+
+    def remove_sockets(self) -> None:
+        """Remove whatever sockets are in the folder; it is ours alone."""
+        for path in self._runtime_dir.glob("*.sock"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    # ------------------------------------------------------------ homes
+
+    def _make(self, plan: HomePlan, number: int) -> Home:
+        why = why_unavailable(self._context.loaded, plan)
+        if why is not None:
+            return UnavailableHome(plan, self._changed, why)
+        if plan.home.url is not None:
+            return ServerHome(plan, self._changed)
+        return WorkerHome(plan, self._changed, self._runtime_dir, number)
+
+    async def _ensure_ready(self, home_id: str) -> HomeView:
+        home = self._homes.get(home_id)
+        if home is None:
+            raise ModelUnavailable("The router does not know this home.")
+        return await home.ensure_ready()
+
+    def _status(self) -> list[HomeStatus]:
+        now = self._loop.time()
+        return [
+            HomeStatus(
+                msgspec.structs.replace(home.view, api_key=""),
+                home.pid,
+                home.life.starts,
+                now - home.life.since if home.life.since else 0.0,
+                home.health,
+            )
+            for home in self._homes.values()
+        ]
+
+    def _check_life(self, life: asyncio.Task[None]) -> None:
+        if not life.cancelled() and (error := life.exception()) is not None:
+            log.critical("%s: its controller failed", life.get_name(), exc_info=error)
+
+    # ------------------------------------------------------------ telling
+
+    def _changed(self, home: Home) -> None:
+        view = home.view
+        new_state = self._told.get(view.id) != view.state
+        self._publish_soon(0.0 if new_state else _PROGRESS_INTERVAL)
+        self._console.update(view)
+        if new_state:
+            self._told[view.id] = view.state
+            shown = msgspec.structs.replace(view, api_key="")
+            self._plugins.notify("hoonify_backend_event", event=BackendEvent(shown, _GENERATION))
+            self._greet_when_settled()
+
+    def _publish_soon(self, delay: float) -> None:
+        when = self._loop.time() + delay
+        if self._publishing is not None:
+            if self._publishing.when() <= when:
+                return
+            self._publishing.cancel()
+        self._publishing = self._loop.call_at(when, self._publish)
+
+    def _publish(self) -> None:
+        self._publishing = None
+        homes = tuple(home.view for home in self._homes.values())
+        self._control.publish(RoutingTable(_GENERATION, homes))
+        if any(home.retry_after for home in homes):
+            self._publish_soon(_REFRESH_INTERVAL)
+
+    def _gateways_changed(self, count: int) -> None:
+        self._greet_when_settled()
+
+    def _greet_when_settled(self) -> None:
+        """Show the banner once a gateway is there and each home that always runs has a result."""
+        if self._greeted or self._stopping.is_set() or not self._control.gateways:
+            return
+        homes = self._homes.values()
+        if not all(home.settled for home in homes if home.plan.always):
+            return
+        self._greeted = True
+        self._console.greet(
+            Banner(
+                self._address,
+                [home.view for home in homes],
+                self._context.announcements,
+                bool(self._context.loaded.config.pipeline),
+            )
+        )
+
+    # ------------------------------------------------------------ stopping
+
+    async def _let_gateways_finish(self) -> None:
+        """Wait, with a limit, until no gateway needs an engine any more.
+
+        That is when all have left, or when every engine has told, after the stop began, that it has
+        nothing to do.
+        """
+        patience = max((h.plan.limits.drain_timeout for h in self._homes.values()), default=0.0)
+        give_up = self._stop_began + patience
+        while self._control.gateways and not self._hurried.is_set():
+            now = self._loop.time()
+            heard = now - self._stop_began > 2 * _ONE_PRESS
+            if now > give_up or (heard and not any(map(_busy, self._homes.values()))):
+                return
+            await asyncio.sleep(_IDLE_INTERVAL)
+
+
+def _busy(home: Home) -> bool:
+    return bool(home.health.running or home.health.queued)
