@@ -159,12 +159,11 @@ class Rules:
 
     def _check_url(self, home: MappingNode) -> None:
         node, url = home.entries.get("url"), home.text("url")
-        if (
-            url is not None
-            and isinstance(node, ScalarNode)
-            and not node.spoilt
-            and not _is_url(url)
-        ):
+        if url is None or not isinstance(node, ScalarNode) or node.spoilt:
+            return
+        if "@" in url:
+            self._problems.add(node, "must hold no user and no password; a key goes into api_key")
+        elif not _is_url(url):
             what = "must be a URL such as http://127.0.0.1:30000"
             self._problems.add(node, f"{what}, got {shown(node)}")
 

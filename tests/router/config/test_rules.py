@@ -95,6 +95,13 @@ Problems = Callable[..., list[str]]
             id="url-port",
         ),
         pytest.param(
+            changed("parrot\n", "remote\n    url: http://me:hunter2@gpu-1\n"),
+            [
+                "6: models.polly.url: must hold no user and no password; a key goes into api_key",
+            ],
+            id="url-password",
+        ),
+        pytest.param(
             changed("parrot\n", "remote\n    url: http://gpu 1\n"),
             [
                 '6: models.polly.url: must be a URL such as http://127.0.0.1:30000, got "http://gpu 1"'
