@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -185,3 +187,30 @@ async def ask(engine: OnnxEngine, text: str | list[Message], **wishes: Any) -> A
 def ask_fixture() -> Ask:
     """Ask an engine and wait for the whole answer."""
     return ask
+
+
+@pytest.fixture
+async def start(options: OnnxOptions) -> AsyncIterator[Callable[..., Any]]:
+    """Start engines with some options changed; they are closed after the test."""
+    engines: list[OnnxEngine] = []
+
+    async def start_one(**changes: Any) -> OnnxEngine:
+        engine = OnnxEngine(on_fatal=lambda: None)
+        engines.append(engine)
+        await engine.load(msgspec.structs.replace(options, **changes), lambda *stage: None)
+        return engine
+
+    yield start_one
+    for engine in engines:
+        await engine.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], Any]:
+    """Wait for what another thread does; pytest's timeout ends a wait in vain."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - the engine has no event for each of these
+            await asyncio.sleep(0.001)
+
+    return wait
