@@ -115,6 +115,15 @@ class Router:
             with error:
                 return error.code, json.load(error)
 
+    def post(self, body: dict[str, Any], timeout: float = 30) -> Any:
+        """Send a chat request without a key; return the open answer, to be read line by line."""
+        request = urllib.request.Request(
+            f"{self.base_url}/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        return urllib.request.urlopen(request, timeout=timeout)
+
     def wait_ready(self, timeout: float = 60) -> None:
         """Wait until every always-on home answers."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -39,7 +40,11 @@ def test_the_python_lines_of_the_banner_run_as_they_are(shipped: Any) -> None:
             break
         code.append(line[indent:])
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", "\n".join(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) >= 2
@@ -123,7 +128,7 @@ def test_sixteen_streams_interleave(shipped: Any) -> None:
         thread.join(60)
     assert sum(what == "end" for _, what in order) == 16
     texts = [number for number, what in order if what == "text"]
-    switches = sum(a != b for a, b in zip(texts, texts[1:], strict=False))
+    switches = sum(a != b for a, b in itertools.pairwise(texts))
     assert switches > len(texts) / 4, "the streams came one after another"
 
 
