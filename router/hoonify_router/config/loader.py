@@ -131,5 +131,13 @@ def _text_of(path: Path) -> str:
 
 def _state_dir(config: Config, path: Path, env: Mapping[str, str]) -> Path:
     if given := env.get(STATE_VARIABLE):
-        return Path(given).expanduser().absolute()
-    return path.parent / Path(config.server.state_dir or "var").expanduser()
+        return _at_home(given, f"{STATE_VARIABLE}: ").absolute()
+    written = config.server.state_dir or "var"
+    return path.parent / _at_home(written, f"{path}: server.state_dir: ")
+
+
+def _at_home(folder: str, where: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise unreadable(where, "there is no home folder for the ~ in it") from None

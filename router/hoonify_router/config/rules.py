@@ -149,8 +149,8 @@ class Rules:
             self._problems.add(node, self._missing("backend", name, hidden=hidden))
             return
         with_url = self._installed.with_url
-        if "url" in home.entries and with_url is not None and name not in with_url:
-            what = f"has no meaning for backend {name}, whose engine is started here"
+        if home.text("url") is not None and with_url is not None and name not in with_url:
+            what = "has no meaning for this backend, whose engine is started here"
             self._problems.add_at_key(home.entries["url"], what)
         if "options" in home.entries and not home.mapping("options"):
             return

@@ -129,6 +129,15 @@ def test_the_state_folder_is_beside_the_file_unless_it_is_named(
     assert load(f"{GOOD}{written}\n", env).state_dir == tmp_path / state_dir
 
 
+def test_a_state_folder_of_an_unknown_user_is_one_line(problems: Problems) -> None:
+    """In the file as in the variable."""
+    nobody = "~nobody-of-this-name/state"
+    why = "there is no home folder for the ~ in it"
+    (line,) = problems(GOOD + f"server: {{state_dir: {nobody}}}\n")
+    assert line.endswith(f"router.yaml: server.state_dir: {why}")
+    assert problems(GOOD, {"HOONIFY_STATE_DIR": nobody}) == [f"HOONIFY_STATE_DIR: {why}"]
+
+
 def test_the_loaded_path_is_absolute_and_its_folder_the_base(load: Load, tmp_path: Path) -> None:
     """Nobody needs the working directory again."""
     loaded = load(GOOD)

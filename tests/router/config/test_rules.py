@@ -197,7 +197,7 @@ def test_a_url_is_refused_where_the_engine_is_started_here(problems: Problems) -
     text = GOOD + "    url: http://gpu-1:30000\n"
     assert problems(text) == []
     assert problems(text, url_backends={"remote"}) == [
-        "router.yaml:7: models.polly.url: has no meaning for backend parrot,"
+        "router.yaml:7: models.polly.url: has no meaning for this backend,"
         " whose engine is started here"
     ]
 
