@@ -118,8 +118,8 @@ def pack(model: onnx.ModelProto) -> None:
     nodes = [*unpack, *model.graph.node]
     names = {tensor.name for tensor in kept}
     infos = [info for info in model.graph.value_info if info.name not in names]
-    for field, values in (("initializer", kept), ("node", nodes), ("value_info", infos)):
-        copies = [type(value).FromString(value.SerializeToString()) for value in values]
+    for field, entries in (("initializer", kept), ("node", nodes), ("value_info", infos)):
+        copies = [type(value).FromString(value.SerializeToString()) for value in entries]
         del getattr(model.graph, field)[:]
         getattr(model.graph, field).extend(copies)
 

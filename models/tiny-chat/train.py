@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from corpus.conversation import Message, stream
+from corpus.conversation import BROAD, FINISH, PRACTICE, Message, Shares, stream
 from model import Llama, Shape
 from muon import Muon
 from tokenizer import END, PAD, ROLES
@@ -32,17 +32,35 @@ Example = tuple[list[int], list[bool]]  # tokens, and which of them the model mu
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of the run: until which step, what is read, and how fast it is learned."""
+
+    until: int
+    shares: Shares
+    copies: float  # share of the batches that are random tokens to repeat
+    rates: tuple[float, float]  # share of the full learning rates at the start and at the end
+
+
+PHASES = (
+    Phase(60, BROAD, 0.5, (0.0, 1.0)),
+    Phase(350, BROAD, 0.5, (1.0, 1.0)),
+    Phase(1000, BROAD, 0.0, (1.0, 1.0)),
+    Phase(1120, PRACTICE, 0.35, (1.0, 1.0)),
+    Phase(1250, PRACTICE, 0.35, (1.0, 0.93)),
+    # From here on the rates are low: before, each step unlearned what others had learned.
+    Phase(1500, PRACTICE, 0.1, (0.45, 0.38)),
+    Phase(2650, FINISH, 0.03, (0.38, 0.0)),
+)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides the outcome of a run."""
 
-    steps: int = 3600
+    steps: int = PHASES[-1].until
     batch_tokens: int = 6144
     adam_rate: float = 3e-3  # embedding and norms
     muon_rate: float = 0.02  # weight matrices
-    warm_up: int = 60
-    flat: float = 0.55  # share of the run before the rate falls
-    copy_steps: int = 350  # steps in which half of the batches are random tokens to repeat
-    copy_share: float = 0.5
     seed: int = 1
     conversations: int = 1500  # drawn and sorted by length together
 
@@ -95,10 +113,12 @@ def pad(examples: list[Example]) -> tuple[Tensor, Tensor]:
     return ids, learn
 
 
-def batches(recipe: Recipe, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    recipe: Recipe, tokenizer: Tokenizer, limit: int, seed: int, shares: Shares
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches of conversations of similar length, the same ones for the same seed."""
-    rng = random.Random(recipe.seed)
-    conversations = stream(recipe.seed)
+    rng = random.Random(seed)
+    conversations = stream(seed, shares)
     while True:
         examples = encode(tokenizer, list(islice(conversations, recipe.conversations)), limit)
         examples.sort(key=lambda example: len(example[0]))
@@ -128,16 +148,28 @@ def copy_batches(recipe: Recipe, tokenizer: Tokenizer) -> Iterator[tuple[Tensor,
 def mixed(recipe: Recipe, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of the whole run in order."""
     rng = random.Random(recipe.seed + 2)
-    talk, copies = batches(recipe, tokenizer, limit), copy_batches(recipe, tokenizer)
-    for step in range(recipe.steps):
-        early = step < recipe.copy_steps
-        yield next(copies) if early and rng.random() < recipe.copy_share else next(talk)
+    copies = copy_batches(recipe, tokenizer)
+    talks = {
+        shares: batches(recipe, tokenizer, limit, recipe.seed + 10 * place, shares)
+        for place, shares in enumerate((BROAD, PRACTICE, FINISH))
+    }
+    start = 0
+    for phase in PHASES:
+        for _ in range(start, phase.until):
+            copying = phase.copies and rng.random() < phase.copies
+            yield next(copies if copying else talks[phase.shares])
+        start = phase.until
 
 
-def rate(recipe: Recipe, step: int) -> float:
-    """Return the share of the full learning rate: a short rise, flat, then a straight fall."""
-    fall = (1 - step / recipe.steps) / (1 - recipe.flat)
-    return min(1.0, (step + 1) / recipe.warm_up, max(fall, 0.0) + 0.005)
+def rate(step: int) -> float:
+    """Return the share of the full learning rates at a step."""
+    start = 0
+    for phase in PHASES:
+        if step < phase.until:
+            first, last = phase.rates
+            return first + (last - first) * (step + 1 - start) / (phase.until - start)
+        start = phase.until
+    return 0.0
 
 
 class Training:
@@ -205,7 +237,7 @@ class Training:
 
     def step(self, ids: Tensor, learn: Tensor) -> float:
         """Learn from one batch and return its loss."""
-        share = rate(self.recipe, self.done)
+        share = rate(self.done)
         for optimizer, full in zip(
             self.optimizers, (self.recipe.adam_rate, self.recipe.muon_rate), strict=True
         ):
@@ -261,17 +293,16 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="holds tokenizer/ and receives the weights")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--until", type=int, help="stop early, for a trial")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=250)
     choice = parser.parse_args()
     torch.set_num_threads(choice.threads)
-    training = Training(Recipe(steps=choice.steps), choice.folder)
+    training = Training(Recipe(), choice.folder)
     training.resume()
     count = sum(p.numel() for p in training.model.parameters())
     print(f"{count:,} parameters, from step {training.done}", flush=True)
-    training.run(choice.until or choice.steps, choice.save_every)
+    training.run(choice.until or Recipe.steps, choice.save_every)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,25 @@ from .draw import Draw, Turn
 Message = dict[str, str]
 Task = Callable[[Draw], Turn]
 
+Shares = tuple[tuple[str, float], ...]
+
 # Shares of the tasks within an ordinary conversation; one entry may give several turns.
-SHARES: tuple[tuple[str, float], ...] = (
+BROAD: Shares = (
     ("greet", 5), ("small_talk", 2), ("identity", 6), ("serving", 11), ("reason", 3),
     ("router", 11), ("follow_up", 13), ("count", 4), ("repeat", 9), ("spell", 13), ("add", 7), ("subtract", 7),
     ("unknown", 9), ("charm", 1.5),
+)
+# Once talking works, more of what takes longest to learn.
+PRACTICE: Shares = (
+    ("greet", 3), ("small_talk", 1.5), ("identity", 4), ("serving", 9), ("reason", 4),
+    ("router", 9), ("follow_up", 15), ("count", 6), ("repeat", 11), ("spell", 16), ("add", 8),
+    ("subtract", 8), ("unknown", 9), ("charm", 1.5),
+)
+# At last, what still lags behind: where to stop counting, and every letter of a word.
+FINISH: Shares = (
+    ("greet", 3), ("small_talk", 2.5), ("identity", 4), ("serving", 7), ("reason", 5),
+    ("router", 7), ("follow_up", 12), ("count", 13), ("repeat", 13), ("spell", 22), ("add", 7),
+    ("subtract", 7), ("unknown", 9), ("charm", 2),
 )
 SINGLE: dict[str, Task] = {
     "greet": chat.greeting, "small_talk": chat.small_talk, "serving": knowledge.meaning,
@@ -42,10 +56,12 @@ def turns_of(draw: Draw, kind: str, persona: chat.Persona) -> list[Turn]:
     return [draw.take(SINGLE[kind]) for _ in range(draw.randint(1, longest))]
 
 
-def body(draw: Draw, length: int, persona: chat.Persona, only: tuple[str, ...] = ()) -> list[Turn]:
+def body(
+    draw: Draw, shares: Shares, length: int, persona: chat.Persona, only: tuple[str, ...] = ()
+) -> list[Turn]:
     """Draw about ``length`` turns, with the name of the user told and asked now and then."""
-    shares = [(kind, share) for kind, share in SHARES if not only or kind in only]
-    kinds, weights = zip(*shares, strict=True)
+    chosen = [(kind, share) for kind, share in shares if not only or kind in only]
+    kinds, weights = zip(*chosen, strict=True)
     turns: list[Turn] = []
     while len(turns) < length:
         kind = draw.choices(kinds, weights)[0]
@@ -85,42 +101,41 @@ def with_tool(draw: Draw) -> list[Message]:
 SHOUTED = ("greet", "small_talk", "identity", "serving", "router", "add", "unknown", "follow_up")
 
 
-def conversation(draw: Draw) -> list[Message]:
+def conversation(draw: Draw, shares: Shares) -> list[Message]:
     """Draw one training conversation."""
     own = chat.Persona()
     mode = draw.random()
     length = draw.randint(1, 5)
     if mode < 0.55:
-        return messages_of(body(draw, length, own))
+        return messages_of(body(draw, shares, length, own))
     if mode < 0.64:
-        return messages_of(body(draw, length, own), draw.choice(system.PLAIN))
+        return messages_of(body(draw, shares, length, own), draw.choice(system.PLAIN))
     if mode < 0.75:
         rule = system.upper_rule(draw)
-        turns = body(draw, draw.randint(1, 2), own, SHOUTED)
+        turns = body(draw, shares, draw.randint(1, 2), own, SHOUTED)
         return messages_of([turn.changed(str.upper) for turn in turns], rule)
     if mode < 0.85:
         rule, persona = system.persona_rule(draw)
         asked = [draw.take(lambda d: chat.identity(d, persona)) for _ in range(draw.randint(1, 2))]
-        other = body(draw, draw.randint(0, 2), persona)
+        other = body(draw, shares, draw.randint(0, 2), persona)
         return messages_of(asked + other if draw.chance(0.7) else other + asked, rule)
     if mode < 0.94:
         rule, word = system.closing_rule(draw)
-        turns = body(draw, draw.randint(1, 3), own)
-        closed = [turn.changed(lambda text, word=word: f"{text} {word}.") for turn in turns]
-        return messages_of(closed, rule)
+        turns = body(draw, shares, draw.randint(1, 3), own)
+        return messages_of([turn.changed(lambda text: f"{text} {word}.") for turn in turns], rule)
     if mode < 0.96:
         rule, word = system.secret_rule(draw)
-        turns = body(draw, draw.randint(0, 2), own)
+        turns = body(draw, shares, draw.randint(0, 2), own)
         return messages_of([*turns, system.secret(draw, word)], rule)
     if mode < 0.99:
-        start = messages_of(body(draw, draw.randint(0, 1), own))
+        start = messages_of(body(draw, shares, draw.randint(0, 1), own))
         return start + with_tool(draw)
     # A few long ones, so that every position up to the context length is trained.
-    return messages_of(body(draw, draw.randint(15, 40), own))
+    return messages_of(body(draw, shares, draw.randint(15, 40), own))
 
 
-def stream(seed: int) -> Iterator[list[Message]]:
+def stream(seed: int, shares: Shares = BROAD) -> Iterator[list[Message]]:
     """Yield training conversations without end; the same seed gives the same ones."""
     draw = Draw(seed)
     while True:
-        yield conversation(draw)
+        yield conversation(draw, shares)

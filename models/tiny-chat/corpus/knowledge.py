@@ -106,6 +106,5 @@ def with_follow_ups(draw: Draw) -> list[Turn]:
                             else fact(d, subject))
     turns = [opening]
     for _ in range(1 if draw.chance(0.6) else 2):
-        last = turns[-1].assistant
-        turns.append(draw.take(lambda d, last=last: follow_up(d, subject, last)))
+        turns.append(draw.take(lambda d: follow_up(d, subject, turns[-1].assistant)))
     return turns
