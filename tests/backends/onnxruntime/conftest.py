@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.types import ChatRequest, Counted, Event, Finish, Message, Text
 
 ROOT = Path(__file__).resolve().parents[3]
-MODEL = Path(os.environ.get("HOONIFY_TEST_ONNX", ROOT / "models" / "tiny-chat" / "onnx"))
+MODEL = ROOT / "models" / "tiny-chat" / "onnx"
 
 
 @pytest.fixture(scope="session")

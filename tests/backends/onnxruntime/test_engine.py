@@ -102,12 +102,12 @@ async def test_the_limit_of_tokens(start: Start, ask: Ask, limit: int) -> None:
 async def test_stop_strings_at_every_border(start: Start, ask: Ask) -> None:
     """Any part of the answer can be the stop string: the text ends exactly before it."""
     engine = await start()
-    whole = (await ask(engine, QUESTIONS[3], **GREEDY)).text
+    whole = (await ask(engine, QUESTIONS[2], **GREEDY)).text
     assert len(whole) > 20
     for begin in range(0, 16, 3):
         for size in (1, 2, 5, 9):
             stop = whole[begin : begin + size]
-            answered = await ask(engine, QUESTIONS[3], stop=["\x00", stop], **GREEDY)
+            answered = await ask(engine, QUESTIONS[2], stop=["\x00", stop], **GREEDY)
             assert answered.text == whole[: whole.index(stop)]
             assert answered.finish == "stop"
 
@@ -162,8 +162,6 @@ async def test_the_operators_sampling_counts(start: Start, ask: Ask) -> None:
     engine = await start(sampling=SamplingDefaults(temperature=0.0))
     answers = {(await ask(engine, QUESTIONS[3], max_tokens=20)).text for _ in range(3)}
     assert len(answers) == 1
-    wild = {
-        (await ask(engine, QUESTIONS[3], max_tokens=20, temperature=2.0, top_k=0, top_p=1.0)).text
-        for _ in range(3)
-    }
-    assert len(wild) > 1
+    wild = {"temperature": 2, "top_k": 0, "top_p": 1.0, "ignore_eos": True, "max_tokens": 20}
+    answers = {(await ask(engine, QUESTIONS[3], **wild)).text for _ in range(3)}
+    assert len(answers) == 3
