@@ -19,6 +19,7 @@ from hoonify_router.cli.entry import BUILT_IN
 from hoonify_router.cli.parser import build_parser
 from hoonify_router.config import json_schema
 from hoonify_router.loader import collect_commands, load_plugins
+from hoonify_router.routes import failures
 
 DOCS = Path(__file__).resolve().parent
 PART = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -57,8 +58,9 @@ def errors_table() -> str:
 
 def own_errors() -> dict[str, type[errors.RouterError]]:
     """Return the router's error classes by name, without those that a plugin or a test has added."""
-    kinds = errors.error_kinds().items()
-    return {name: kind for name, kind in kinds if kind.__module__ == errors.__name__}
+    kinds = errors.error_kinds().items()  # the door adds a few that only HTTP knows
+    own = (errors.__name__, failures.__name__)
+    return {name: kind for name, kind in kinds if kind.__module__ in own}
 
 
 def first_line(thing: object) -> str:
