@@ -80,3 +80,11 @@ def test_source_roots_hold_one_package_each() -> None:
         }
         assert inside == {package}
         assert (ROOT / root / package / "py.typed").is_file()
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    """Import checks and type checks see every module."""
+    code = [path for path in tracked_files() if path.suffix == ".py"]
+    roots = [ROOT / "router", ROOT / "backends", ROOT / "plugins"]
+    folders = {path.parent for path in code if any(path.is_relative_to(root) for root in roots)}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").is_file()]

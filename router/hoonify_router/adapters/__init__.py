@@ -1,0 +1,1 @@
+"""One module per way to a home: frames over a unix socket, or HTTP to an OpenAI-compatible server."""
