@@ -6,6 +6,7 @@ Rich on a terminal, plain lines anywhere else; what a plain line says is never b
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TextIO
@@ -81,6 +82,7 @@ class RichConsole(Console):
         self._terminal = Terminal(file=stream, highlight=False)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._greeted = False
 
     def update(self, home: HomeView) -> None:
@@ -135,6 +137,9 @@ class RichConsole(Console):
     def close(self) -> None:
         """Take the bars away."""
         if self._bars is not None:
+            for handler, stream in self._handlers:
+                handler.setStream(stream)
+            self._handlers.clear()
             self._bars.stop()
             self._bars = None
             self._tasks.clear()
@@ -151,4 +156,8 @@ class RichConsole(Console):
             )
             self._bars = Progress(*columns, console=self._terminal, transient=True)
             self._bars.start()
+            for handler in logging.getLogger().handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    old = handler.setStream(sys.stderr)  # by now rich's: it prints above the bars
+                    self._handlers.append((handler, old or sys.stderr))
         return self._bars

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shlex
 
 import pytest
@@ -128,6 +129,20 @@ def test_rich_progress_moves_bars_and_leaves_nothing_behind() -> None:
     console.say("[one] line")
     assert "[one] line" in stream.getvalue()
     console.close()
+
+
+def test_log_lines_and_bars_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While bars move, what is logged is printed above them; afterwards as before."""
+    stream, log_stream = Terminal(), io.StringIO()
+    handler = logging.StreamHandler(log_stream)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    console = console_for(stream)
+    console.update(loading(1))
+    handler.emit(logging.makeLogRecord({"msg": "in between"}))
+    console.close()
+    handler.emit(logging.makeLogRecord({"msg": "after"}))
+    assert "in between\n" in stream.getvalue()
+    assert log_stream.getvalue() == "after\n"
 
 
 def test_nobody_reading_is_no_reason_to_stop() -> None:

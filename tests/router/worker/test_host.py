@@ -423,6 +423,24 @@ async def test_heartbeats_tell_the_engines_health(start_host: Any, sink: Any) ->
     assert (health.running, health.queued) == (1, 1)
 
 
+async def test_heartbeats_are_no_burden_for_who_does_not_read(start_host: Any) -> None:
+    """A stopped gateway misses them instead of making the worker's buffers grow."""
+    running = await start_host(heartbeat=0.002)
+    client = await RawClient.connect(running.path)
+    (connection,) = running.host._clients
+    connection.pause_writing()
+    before = connection._transport.get_write_buffer_size()
+    for _ in range(3):
+        connection.notify(Heartbeat(Health(running=99)))
+    assert connection._transport.get_write_buffer_size() == before
+    connection.resume_writing()
+    connection.notify(Heartbeat(Health(running=7)))
+    while (heartbeat := await client.next(Heartbeat)).health.running == 0:
+        pass
+    assert heartbeat.health.running == 7
+    await client.close()
+
+
 async def test_the_host_counts_for_an_engine_that_tells_nothing(start_host: Any, sink: Any) -> None:
     """And for one whose ``health`` is broken."""
 
