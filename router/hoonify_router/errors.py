@@ -1,33 +1,33 @@
 """Every error the router can answer with, and the one function that turns it into OpenAI's envelope.
 
-    RouterError                      500  server_error            internal_error
-    ├── InvalidRequest               400  invalid_request_error   invalid_request
-    │   ├── InvalidJSON              400                          invalid_json
-    │   ├── MissingParameter         400                          missing_required_parameter
-    │   ├── InvalidType              400                          invalid_type
-    │   ├── Unsupported              400                          unsupported_parameter
-    │   ├── UnknownParameter         400                          unknown_parameter
-    │   ├── ContextLengthExceeded    400                          context_length_exceeded
-    │   └── InvalidValue             422                          invalid_value
-    ├── AuthenticationFailed         401  authentication_error    invalid_api_key
-    │   └── MissingAPIKey            401                          missing_api_key
-    ├── PermissionDenied             403  permission_error        permission_denied
-    │   ├── ModelNotAllowed          403                          model_not_allowed
-    │   └── ScopeMissing             403                          scope_missing
-    ├── NotFound                     404  invalid_request_error   not_found
-    │   └── ModelNotFound            404                          model_not_found
-    ├── MethodNotAllowed             405  invalid_request_error   method_not_allowed
-    ├── PayloadTooLarge              413  invalid_request_error   payload_too_large
-    ├── UnsupportedMediaType         415  invalid_request_error   unsupported_media_type
-    ├── RateLimited                  429  rate_limit_error        rate_limit_exceeded
-    ├── Overloaded                   429  rate_limit_error        queue_full
-    ├── ModelUnavailable             503  server_error            model_unavailable
-    │   ├── EngineDead               503
-    │   └── OutOfMemory              503
-    └── Cancelled                    499  never sent: the client has left
+RouterError                      500  server_error            internal_error
+├── InvalidRequest               400  invalid_request_error   invalid_request
+│   ├── InvalidJSON              400                          invalid_json
+│   ├── MissingParameter         400                          missing_required_parameter
+│   ├── InvalidType              400                          invalid_type
+│   ├── Unsupported              400                          unsupported_parameter
+│   ├── UnknownParameter         400                          unknown_parameter
+│   ├── ContextLengthExceeded    400                          context_length_exceeded
+│   └── InvalidValue             422                          invalid_value
+├── AuthenticationFailed         401  authentication_error    invalid_api_key
+│   └── MissingAPIKey            401                          missing_api_key
+├── PermissionDenied             403  permission_error        permission_denied
+│   ├── ModelNotAllowed          403                          model_not_allowed
+│   └── ScopeMissing             403                          scope_missing
+├── NotFound                     404  invalid_request_error   not_found
+│   └── ModelNotFound            404                          model_not_found
+├── MethodNotAllowed             405  invalid_request_error   method_not_allowed
+├── PayloadTooLarge              413  invalid_request_error   payload_too_large
+├── UnsupportedMediaType         415  invalid_request_error   unsupported_media_type
+├── RateLimited                  429  rate_limit_error        rate_limit_exceeded
+├── Overloaded                   429  rate_limit_error        queue_full
+├── ModelUnavailable             503  server_error            model_unavailable
+│   ├── EngineDead               503
+│   └── OutOfMemory              503
+└── Cancelled                    499  never sent: the client has left
 
-    ConfigError                      a mistake in a file of the operator's: one line each, exit 2
-    PluginError                      a plugin that cannot be loaded or breaks its contract
+ConfigError                      a mistake in a file of the operator's: one line each, exit 2
+PluginError                      a plugin that cannot be loaded or breaks its contract
 """
 
 from __future__ import annotations
