@@ -109,6 +109,17 @@ class Answer(ABC):
         """Hear that the client has left."""
         self.fail(Cancelled("The client has left."))
 
+    # ------------------------------------------------------------ what its maker calls
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has read a real event: no other home may answer any more."""
+        return False
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write the end of an answer that is complete; called when the request is settled."""
+
     # ------------------------------------------------------------ for the forms of an answer
 
     @abstractmethod

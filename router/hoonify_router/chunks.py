@@ -80,24 +80,25 @@ class Chunks:
 
     def usage(self, usage: Usage) -> bytes:
         """Return the chunk without choices that ends a stream whose client asked for usage."""
-        return self._prefix + b'],"usage":' + _encode(usage_object(usage)) + b"}\n\n"
+        return self._prefix + b'],"usage":' + usage_json(usage) + b"}\n\n"
 
     def _delta(self, index: int, inner: bytes) -> bytes:
         return b'%b{"index":%d,"delta":{%b%b' % (self._prefix, index, inner, self._spoken)
 
 
-def usage_object(usage: Usage) -> dict[str, Any]:
+def usage_json(usage: Usage) -> bytes:
     """Return OpenAI's usage object; details only where there is something to tell."""
-    told: dict[str, Any] = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-    }
+    prompt, answer = usage.prompt_tokens, usage.completion_tokens
+    told = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d' % (
+        prompt,
+        answer,
+        prompt + answer,
+    )
     if usage.cached_tokens:
-        told["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+        told += b',"prompt_tokens_details":{"cached_tokens":%d}' % usage.cached_tokens
     if usage.reasoning_tokens:
-        told["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
-    return told
+        told += b',"completion_tokens_details":{"reasoning_tokens":%d}' % usage.reasoning_tokens
+    return told + b"}"
 
 
 def error_event(body: Mapping[str, Any]) -> bytes:

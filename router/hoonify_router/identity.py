@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import random
 import re
 
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Names:
-    """Makes ids that are unique, not secret; one per gateway process."""
+    """Makes ids that are unique, not secret; one per gateway process.
+
+    Each is this process's own random beginning and a running number: drawing random bits for every id
+    would cost more than parsing a short request.
+    """
 
     def __init__(self) -> None:
-        self._bits = random.Random(os.urandom(32)).getrandbits
+        process = os.urandom(8).hex()
+        self._request = f"req_{process}"
+        self._completion = f"chatcmpl-{process}"
+        self._numbers = itertools.count(1)
 
     def request_id(self, wanted: str | None) -> str:
         """Return the client's own id where it is sane, else a new one."""
         if wanted is not None and _SANE.fullmatch(wanted):
             return wanted
-        return f"req_{self._bits(96):024x}"
+        return f"{self._request}{next(self._numbers):08x}"
 
     def completion_id(self) -> str:
         """Return a new id for an answer."""
-        return f"chatcmpl-{self._bits(128):032x}"
+        return f"{self._completion}{next(self._numbers):08x}"

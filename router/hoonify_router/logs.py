@@ -73,22 +73,27 @@ class AccessLog:
             self._timer = None
         lines, self._lines = self._lines, []
         if lines:
-            _access.info("\n".join(map(_format, lines)))
+            stamps = {second: _stamp(second) for second in {int(line[0]) for line in lines}}
+            _access.info("\n".join([_format(line, stamps) for line in lines]))
 
 
-def _format(line: _Line) -> str:
+def _stamp(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _format(line: _Line, stamps: dict[int, str]) -> str:
     at, milliseconds, request_id, key, method, path, model, status, problem = line
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    second = int(at)
     return (
-        f"{stamp}.{int(at % 1 * 1000):03d}Z {request_id} {key} {method} {_plain(path)}"
-        f" {_plain(model)} {status} {milliseconds:.1f}ms{problem}"
+        f"{stamps[second]}.{int((at - second) * 1000):03d}Z {request_id} {key} {method}"
+        f" {_plain(path)} {_plain(model)} {status} {milliseconds:.1f}ms{problem}"
     )
 
 
 def _plain(text: str) -> str:
     """Return what a client sent as one word of bounded length, whatever it holds."""
+    if len(text) <= 100 and text.isascii() and text.isprintable() and " " not in text:
+        return text
     if len(text) > 100:
         text = f"{text[:100]}..."
-    if text.isascii() and text.isprintable() and " " not in text:
-        return text
     return ascii(text).replace(" ", "\\x20")

@@ -57,7 +57,10 @@ class Pipeline:
         shaper: Shaper,
         access: AccessLog,
     ) -> None:
-        self._phases = {p: tuple(one for one in middleware if one.phase is p) for p in Phase}
+        self._authenticate = _of(Phase.AUTHENTICATE, middleware)
+        self._admit = _of(Phase.ADMIT, middleware)
+        self._transform = _of(Phase.TRANSFORM, middleware)
+        self._observe = _of(Phase.OBSERVE, middleware)
         self._catalog = catalog
         self._serving = serving
         self._shaper = shaper
@@ -70,23 +73,23 @@ class Pipeline:
     # ------------------------------------------------------------ the ways
 
     async def _chat(self, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
-        await self._pass(Phase.AUTHENTICATE, ctx, visit)
+        await _pass(self._authenticate, ctx, visit)
         check_scope(ctx.principal)
         problem = parse_request(ctx)
-        await self._pass(Phase.ADMIT, ctx, visit)  # a malformed request counts, too
+        await _pass(self._admit, ctx, visit)  # a malformed request counts, too
         if problem is not None or ctx.chat is None:
             raise problem or RouterError("The request was lost on its way.")
         check_values(ctx.chat)
         model = self._catalog.resolve(ctx.chat.model)
         check_model(ctx.principal, model.id)
-        await self._pass(Phase.TRANSFORM, ctx, visit)
-        await self._pass(Phase.OBSERVE, ctx, visit)
+        await _pass(self._transform, ctx, visit)
+        await _pass(self._observe, ctx, visit)
         return await self._serving.serve(ctx, ctx.chat, model, reply)
 
     async def _read(self, work: Work, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
-        await self._pass(Phase.AUTHENTICATE, ctx, visit)
-        await self._pass(Phase.ADMIT, ctx, visit)
-        await self._pass(Phase.OBSERVE, ctx, visit)
+        await _pass(self._authenticate, ctx, visit)
+        await _pass(self._admit, ctx, visit)
+        await _pass(self._observe, ctx, visit)
         return partial(reply.send, 200, work(ctx))
 
     async def chat(self, ctx: RequestContext, reply: Reply) -> None:
@@ -140,7 +143,7 @@ class Pipeline:
         for name, value in error_headers(error).items():
             ctx.response_headers.setdefault(name, value)
         try:
-            await self._pass(Phase.OBSERVE, ctx, visit)  # an observer sees refused requests, too
+            await _pass(self._observe, ctx, visit)  # an observer sees refused requests, too
         except Exception:
             log.exception("an observer failed on request %s", ctx.request_id)
         await self._settle(ctx, visit)
@@ -157,16 +160,6 @@ class Pipeline:
             reply.keep_alive = False
 
     # ------------------------------------------------------------ middleware
-
-    async def _pass(self, phase: Phase, ctx: RequestContext, visit: Visit) -> None:
-        """Let the middleware of one phase see the request, each once."""
-        for middleware in self._phases[phase]:
-            if middleware in visit.seen:
-                continue
-            visit.seen.append(middleware)
-            waiting = middleware.on_request(ctx)
-            if waiting is not None:
-                await waiting
 
     async def _settle(self, ctx: RequestContext, visit: Visit) -> None:
         """Let all middleware that saw the request settle, in reverse order, exactly once.
@@ -227,3 +220,18 @@ class Pipeline:
         except TimeoutError:
             return False
         return True
+
+
+def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
+    return tuple(one for one in middleware if one.phase is phase)
+
+
+async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit) -> None:
+    """Let the middleware of one phase see the request, each once."""
+    for middleware in phase:
+        if middleware in visit.seen:
+            continue
+        visit.seen.append(middleware)
+        waiting = middleware.on_request(ctx)
+        if waiting is not None:
+            await waiting

@@ -11,8 +11,9 @@ from typing import Protocol
 from hoonify_router.chunks import PING
 from hoonify_router.errors import ModelUnavailable, RouterError
 
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+_JSON_HEADS = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+    for status in HTTPStatus
 }
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
@@ -47,7 +48,6 @@ class Reply:
         keep_alive: Whether the connection outlives this answer.
 
     Attributes:
-        call: The request under way for it; told when the client leaves, lags or reads again.
         opened: Whether status and headers are out.
         closed: Whether the client has left.
         head_only: Whether the client asked for no body (HEAD).
@@ -56,12 +56,12 @@ class Reply:
     """
 
     __slots__ = (
+        "_call",
         "_chunked",
         "_headers",
         "_on_lost",
         "_paused",
         "_transport",
-        "call",
         "closed",
         "fresh",
         "head_only",
@@ -82,7 +82,7 @@ class Reply:
         self._headers = headers
         self._chunked = chunked
         self.keep_alive = keep_alive
-        self.call: Call | None = None
+        self._call: Call | None = None
         self.opened = False
         self.head_only = False
         self.closed = transport.is_closing()
@@ -93,14 +93,11 @@ class Reply:
 
     # ------------------------------------------------------------ answers in one piece
 
-    def send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
-        """Write a whole answer."""
+    def send(self, status: int, body: bytes) -> None:
+        """Write a whole answer, which is JSON."""
         self.opened = True
         if not self.closed:
-            head = (
-                f"{_STATUS_LINES[status]}content-type: {content_type}\r\n"
-                f"content-length: {len(body)}\r\n{self._rest_of_head()}"
-            )
+            head = f"{_JSON_HEADS[status]}content-length: {len(body)}\r\n{self._rest_of_head()}"
             data = head.encode("latin-1", "replace")
             self._transport.write(data if self.head_only else data + body)
 
@@ -139,50 +136,60 @@ class Reply:
         return head.encode("latin-1", "replace")
 
     def _rest_of_head(self) -> str:
-        lines = [f"{name}: {value}" for name, value in self._headers.items()]
-        if any("\n" in line or "\r" in line or "\0" in line for line in lines):
-            lines = [line.translate(_LINE_ENDS) for line in lines]
+        lines = "".join([f"{name}: {value}\r\n" for name, value in self._headers.items()])
+        if lines.count("\n") != len(self._headers) or lines.count("\r") != len(self._headers):
+            lines = "".join(
+                [
+                    f"{f'{name}: {value}'.translate(_LINE_ENDS)}\r\n"
+                    for name, value in self._headers.items()
+                ]
+            )
         if not self.keep_alive:
-            lines.append("connection: close")
-        elif not self._chunked:
-            lines.append("connection: keep-alive")
-        return "\r\n".join([*lines, "", ""])
+            return f"{lines}connection: close\r\n\r\n"
+        if not self._chunked:
+            return f"{lines}connection: keep-alive\r\n\r\n"
+        return f"{lines}\r\n"
 
     # ------------------------------------------------------------ what the client does
 
     def watch(self, on_lost: Callable[[], object]) -> None:
-        """Call ``on_lost`` when the client leaves before the answer has ended."""
+        """Call ``on_lost`` when the client leaves."""
         self._on_lost = on_lost
 
     def serve(self, call: Call) -> None:
         """Bind the request that answers; it shares the client's fate from now on."""
-        self.call = call
+        self._call = call
         if self.closed:
             call.cancel()
         elif self._paused:
             call.pause()
+
+    def release(self) -> None:
+        """Let go of both: the home has said everything (and no cycle keeps this alive)."""
+        self._call = None
+        self._on_lost = None
 
     def lost(self) -> None:
         """The client has left: free the engine at once."""
         if self.closed:
             return
         self.closed = True
-        if self.call is not None:
-            self.call.cancel()
+        if self._call is not None:
+            self._call.cancel()
         if self._on_lost is not None:
             self._on_lost()
 
     def pause(self) -> None:
         """The client does not read as fast as the engine speaks."""
         self._paused = True
-        if self.call is not None:
-            self.call.pause()
+        if self._call is not None:
+            self._call.pause()
 
     def resume(self) -> None:
         """The client reads again."""
         self._paused = False
-        if self.call is not None:
-            self.call.resume()
+        if self._call is not None:
+            self._call.resume()
 
 
 def error_headers(error: RouterError) -> dict[str, str]:

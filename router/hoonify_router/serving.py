@@ -58,38 +58,26 @@ class Serving:
         """
         if chat.stream:
             self._pulse.add(reply)
-        try:
-            answer = await self._ask_around(ctx, chat, model, reply)
-        finally:
-            self._pulse.discard(reply)
-        if isinstance(answer, ChatStream):
-            return answer.close
-        assert isinstance(answer, Completion)
-        return partial(_send_whole, reply, answer)
-
-    async def _ask_around(
-        self, ctx: RequestContext, chat: ChatRequest, model: Model, reply: Reply
-    ) -> Answer:
-        """Ask one home after the other while the client has not read anything real."""
         tried: list[str] = []
         failure: RouterError | None = None
-        while True:
-            try:
-                home = await self._catalog.choose(model, tried)
-            except ModelUnavailable:
-                if failure is not None:
-                    raise failure from None
-                raise
-            ctx.home = home
-            self._catalog.support(model, home).check(chat)
-            answer = await self._ask(ctx, chat, home, reply)
-            failure = answer.error
-            if failure is None:
-                return answer
-            begun = isinstance(answer, ChatStream) and answer.begun
-            if begun or not isinstance(failure, ModelUnavailable | Overloaded):
-                raise failure
-            tried.append(home.id)
+        try:
+            while True:  # one home after the other, while the client has not read anything real
+                try:
+                    home = await self._catalog.choose(model, tried)
+                except ModelUnavailable as error:
+                    raise failure or error from None
+                ctx.home = home
+                self._catalog.support(model, home).check(chat)
+                answer = await self._ask(ctx, chat, home, reply)
+                failure = answer.error
+                if failure is None:
+                    return answer.close
+                if answer.begun or not isinstance(failure, ModelUnavailable | Overloaded):
+                    raise failure
+                tried.append(home.id)
+        finally:
+            if chat.stream:
+                self._pulse.discard(reply)
 
     async def _ask(
         self, ctx: RequestContext, chat: ChatRequest, home: HomeView, reply: Reply
@@ -110,7 +98,7 @@ class Serving:
         except RouterError as error:
             answer.fail(error)
         finally:
-            reply.call = None
+            reply.release()
             if call is not None and (answer.error is not None or not answer.ended):
                 call.cancel()
             ctx.first_token_at = answer.first_at
@@ -119,17 +107,13 @@ class Serving:
         return answer
 
     def _form(self, chat: ChatRequest, reply: Reply, on_end: Callable[[], object]) -> Answer:
-        completion_id, created, choices = self._names.completion_id(), int(time.time()), chat.n or 1
+        completion_id, created = self._names.completion_id(), int(time.time())
         if chat.stream:
             chunks = Chunks(completion_id, created, chat.model, chat.wants_usage)
-            return ChatStream(reply, chunks, choices, on_end)
-        return Completion(completion_id, created, chat.model, choices, on_end)
+            return ChatStream(reply, chunks, chat.n or 1, on_end)
+        return Completion(reply, (completion_id, created, chat.model), chat.n or 1, on_end)
 
 
 def _wake(done: asyncio.Future[None]) -> None:
     if not done.done():
         done.set_result(None)
-
-
-def _send_whole(reply: Reply, answer: Completion) -> None:
-    reply.send(200, answer.body())

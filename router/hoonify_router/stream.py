@@ -82,7 +82,7 @@ class ChatStream(Answer):
             self._write(b"".join([start + tail + b"\n\n" for tail in tails]), 0)
 
     def close(self) -> None:
-        """Write the end of a stream that is complete; nothing is written after it."""
+        """Write the last finish, usage if asked, and ``[DONE]``."""
         usage = b""
         if self.usage is not None and self._chunks.with_usage:
             usage = self._chunks.usage(self.usage)

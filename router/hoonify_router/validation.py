@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import NoReturn
 
 from hoonify_router.errors import InvalidValue, Unsupported
-from hoonify_router.types import ChatRequest
+from hoonify_router.types import ChatRequest, StreamOptions
 from hoonify_router.validation_messages import check_messages
 from hoonify_router.validation_tools import check_response_format, check_tools
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _VERBOSITIES = ("low", "medium", "high")
 _INT64 = 1 << 63
+_RARE = (
+    "logit_bias",
+    "metadata",
+    "reasoning_effort",
+    "verbosity",
+    "modalities",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+)
+_rare = attrgetter(*_RARE)
+_NONE_OF_THEM = (None,) * len(_RARE)
 
 
 def check_values(chat: ChatRequest) -> None:
@@ -22,60 +37,81 @@ def check_values(chat: ChatRequest) -> None:
     """
     _check_sampling(chat)
     _check_limits(chat)
-    _check_stream(chat)
+    if chat.stream_options is not None:
+        _check_stream(chat, chat.stream_options)
     if chat.stop is not None:
         _check_stop(chat.stop)
+    if _rare(chat) != _NONE_OF_THEM:
+        _check_rare(chat)
+    check_messages(chat.messages)
+
+
+def _check_rare(chat: ChatRequest) -> None:
+    """Check the fields that most requests leave out."""
     if chat.logit_bias is not None:
         _check_logit_bias(chat.logit_bias)
     if chat.metadata is not None:
         _check_metadata(chat.metadata)
-    _check_choices(chat)
+    _check_words(chat)
     check_response_format(chat)
     check_tools(chat)
-    check_messages(chat.messages)
 
 
 def _refuse(name: str, why: str) -> NoReturn:
     raise InvalidValue(f"Invalid value for '{name}': {why}.", param=name)
 
 
-def _check_range(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        _refuse(name, f"it must be from {low:g} to {high:g}, not {value:g}")
+def _refuse_range(name: str, value: float, low: float, high: float) -> NoReturn:
+    _refuse(name, f"it must be from {low:g} to {high:g}, not {value:g}")
 
 
 def _check_sampling(chat: ChatRequest) -> None:
-    _check_range("temperature", chat.temperature, 0, 2)
-    _check_range("top_p", chat.top_p, 0, 1)
-    _check_range("frequency_penalty", chat.frequency_penalty, -2, 2)
-    _check_range("presence_penalty", chat.presence_penalty, -2, 2)
-    _check_range("min_p", chat.min_p, 0, 1)
+    value = chat.temperature
+    if value is not None and not 0 <= value <= 2:
+        _refuse_range("temperature", value, 0, 2)
+    value = chat.top_p
+    if value is not None and not 0 <= value <= 1:
+        _refuse_range("top_p", value, 0, 1)
+    value = chat.frequency_penalty
+    if value is not None and not -2 <= value <= 2:
+        _refuse_range("frequency_penalty", value, -2, 2)
+    value = chat.presence_penalty
+    if value is not None and not -2 <= value <= 2:
+        _refuse_range("presence_penalty", value, -2, 2)
+    value = chat.min_p
+    if value is not None and not 0 <= value <= 1:
+        _refuse_range("min_p", value, 0, 1)
+    value = chat.repetition_penalty
+    if value is not None and not 0 < value <= 2:
+        _refuse("repetition_penalty", f"it must be over 0 and at most 2, not {value:g}")
     if chat.top_k is not None and chat.top_k < -1:
         _refuse("top_k", "it must be -1 (all tokens) or more")
-    penalty = chat.repetition_penalty
-    if penalty is not None and not 0 < penalty <= 2:
-        _refuse("repetition_penalty", f"it must be over 0 and at most 2, not {penalty:g}")
     if chat.seed is not None and not -_INT64 <= chat.seed < _INT64:
         _refuse("seed", "it must fit into 64 bits")
 
 
 def _check_limits(chat: ChatRequest) -> None:
-    for name in ("max_tokens", "max_completion_tokens"):
-        limit = getattr(chat, name)
-        if limit is not None and not 1 <= limit < _INT64:
-            _refuse(name, "it must be 1 or more" if limit < 1 else "it is too large")
+    limit = chat.max_tokens
+    if limit is not None and not 1 <= limit < _INT64:
+        _refuse_limit("max_tokens", limit)
+    limit = chat.max_completion_tokens
+    if limit is not None and not 1 <= limit < _INT64:
+        _refuse_limit("max_completion_tokens", limit)
     if chat.n is not None and not 1 <= chat.n <= 128:
-        _refuse("n", f"it must be from 1 to 128, not {chat.n}")
-    if chat.top_logprobs is not None:
-        _check_range("top_logprobs", chat.top_logprobs, 0, 20)
-        if chat.top_logprobs and not chat.logprobs:
+        _refuse_range("n", chat.n, 1, 128)
+    top = chat.top_logprobs
+    if top is not None:
+        if not 0 <= top <= 20:
+            _refuse_range("top_logprobs", top, 0, 20)
+        if top and not chat.logprobs:
             _refuse("top_logprobs", "it is only allowed when 'logprobs' is true")
 
 
-def _check_stream(chat: ChatRequest) -> None:
-    options = chat.stream_options
-    if options is None:
-        return
+def _refuse_limit(name: str, limit: int) -> NoReturn:
+    _refuse(name, "it must be 1 or more" if limit < 1 else "it is too large")
+
+
+def _check_stream(chat: ChatRequest, options: StreamOptions) -> None:
     if not chat.stream:
         _refuse("stream_options", "it is only allowed when 'stream' is true")
     if options.include_obfuscation:
@@ -109,7 +145,7 @@ def _check_metadata(metadata: dict[str, str]) -> None:
             _refuse("metadata", "a value may have at most 512 characters")
 
 
-def _check_choices(chat: ChatRequest) -> None:
+def _check_words(chat: ChatRequest) -> None:
     """Check the fields that take one word out of a few."""
     if chat.reasoning_effort is not None and chat.reasoning_effort not in _EFFORTS:
         _refuse("reasoning_effort", f"it must be one of {', '.join(_EFFORTS)}")

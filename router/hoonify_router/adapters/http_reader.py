@@ -9,7 +9,10 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4096
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
-_FIELD = re.compile(rb"\r\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
+_FIELD = re.compile(
+    rb"\r\n(content-length|transfer-encoding|connection|content-type|retry-after):[ \t]*([^\r\n]*)",
+    re.IGNORECASE,
+)
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
@@ -33,7 +36,7 @@ class ResponseReader:
 
     Attributes:
         status: Of the answer, once its head is there; 0 before.
-        headers: Lower-case names; of a name that comes twice the last value counts.
+        headers: Those that matter here, with lower-case names; of two the last counts.
         reusable: Whether the connection may carry another request when the answer is done.
     """
 
@@ -111,10 +114,14 @@ class ResponseReader:
         headers = self._read_headers(fields)
         self.status = status
         self.headers = headers
-        connection = headers.get(b"connection", b"").lower()
-        self.reusable = b"close" not in connection and (
-            match[1] == b"1" or b"keep-alive" in connection
-        )
+        connection = headers.get(b"connection")
+        if connection is not None:
+            connection = connection.lower()
+            self.reusable = b"close" not in connection and (
+                match[1] == b"1" or b"keep-alive" in connection
+            )
+        elif match[1] != b"1":
+            self.reusable = False
         coding = headers.get(b"transfer-encoding")
         length = headers.get(b"content-length")
         if status in (204, 304):
@@ -135,15 +142,12 @@ class ResponseReader:
             self._state = _UNTIL_CLOSE
 
     def _read_headers(self, block: bytes) -> dict[bytes, bytes]:
-        fields = _FIELD.findall(block)
-        if len(fields) != block.count(b"\r\n") or block.count(b"\n") != len(fields):
-            raise ProtocolError("a header line is malformed")
         headers: dict[bytes, bytes] = {}
-        for name, raw in fields:
-            lower, value = name.lower(), raw.rstrip(b" \t")
-            if lower == b"content-length" and headers.get(lower, value) != value:
+        for any_case, padded in _FIELD.findall(block):
+            name, value = any_case.lower(), padded.rstrip(b" \t")
+            if name == b"content-length" and headers.get(name, value) != value:
                 raise ProtocolError("there are two content lengths")
-            headers[lower] = value
+            headers[name] = value
         return headers
 
     # ------------------------------------------------------------ the body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from hoonify_router.adapters.http_reader import ProtocolError, ResponseReader
 
@@ -42,7 +42,7 @@ class Receiver(Protocol):
     """
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
-        """Take status and headers (lower-case names)."""
+        """Take the status and those headers that matter, with lower-case names."""
 
     def on_body(self, data: bytes) -> None:
         """Take what has come of the body since the last call."""
@@ -202,8 +202,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         """Read on in the answer."""

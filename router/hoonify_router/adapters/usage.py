@@ -23,12 +23,12 @@ class ServerUsage(Struct):
 
     def as_usage(self) -> Usage:
         """Return it as the router counts."""
+        usage = Usage(max(0, self.prompt_tokens or 0), max(0, self.completion_tokens or 0))
         prompt, answer = self.prompt_tokens_details, self.completion_tokens_details
-        return Usage(
-            prompt_tokens=max(0, self.prompt_tokens or 0),
-            completion_tokens=max(0, self.completion_tokens or 0),
-            cached_tokens=max(0, (prompt and prompt.cached_tokens) or 0),
-            reasoning_tokens=max(
-                0, (answer and answer.reasoning_tokens) or self.reasoning_tokens or 0
-            ),
-        )
+        if prompt is not None:
+            usage.cached_tokens = max(0, prompt.cached_tokens or 0)
+        if answer is not None:
+            usage.reasoning_tokens = max(0, answer.reasoning_tokens or 0)
+        if self.reasoning_tokens:
+            usage.reasoning_tokens = max(usage.reasoning_tokens, self.reasoning_tokens)
+        return usage
