@@ -47,8 +47,8 @@ bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
 docs: $(DEV) ## write the generated parts of docs/ anew
 	@$(BIN)/python -m docs.generate
 
-lock: $(DEV) ## write requirements/*.txt anew from pyproject.toml
-	@$(BIN)/tox run -q -e lock
+lock: $(DEV) ## lock what pyproject.toml asks for: make lock ARGS=--upgrade takes newer versions
+	@$(BIN)/tox run -q -e lock -- $(ARGS)
 
 clean: ## remove .venv and everything built; keys and other state in config/var stay
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
