@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from hoonify_router.worker.serving import Serving, failure_of
 
 log = logging.getLogger(__name__)
 
+_CANCEL_TIMEOUT = 1.0
 _CLOSE_TIMEOUT = 5.0
 
 
@@ -201,6 +203,9 @@ class Host:
                 serving.fail(
                     EngineDead("The model's home was stopped before the answer was complete.")
                 )
+            with contextlib.suppress(TimeoutError):  # the engine is closed after its requests
+                async with asyncio.timeout(_CANCEL_TIMEOUT):
+                    await self._idle.wait()
         for client in tuple(self._clients):
             if client.role:
                 client.send(Bye("the worker is leaving"))

@@ -479,19 +479,27 @@ async def test_drain_finishes_what_runs_and_refuses_the_rest(echo: Any, sink: An
         connection.submit(ask("gone"), sink())
 
 
-async def test_drain_has_a_deadline_which_may_be_moved(echo: Any, sink: Any) -> None:
-    """What is not done then fails truthfully."""
-    connection = await echo.connect()
+async def test_drain_has_a_deadline_which_may_be_moved(start_host: Any, sink: Any) -> None:
+    """What is not done then fails truthfully, and is gone before the engine is closed."""
+    running_at_close = []
+
+    class Closing(EchoEngine):
+        async def close(self) -> None:
+            running_at_close.append(self.health().running)
+
+    running = await start_host(Closing)
+    await running.load()
+    connection = await running.connect()
     heard = sink(connection)
     heard.rid = connection.submit(ask("a b [[hang after 1]]"), heard)
     await heard.first.wait()
-    echo.supervisor.send(Drain(1000))
-    echo.supervisor.send(Drain(0))
+    running.supervisor.send(Drain(1000))
+    running.supervisor.send(Drain(0))
     await heard.ended.wait()
     assert type(heard.error) is EngineDead
     assert heard.text == "a"
-    assert await echo.host.wait() == 0
-    assert echo.host._engine.health().running == 0
+    assert await running.host.wait() == 0
+    assert running_at_close == [0]
 
 
 async def test_drain_waits_for_slow_readers_too(echo: Any, sink: Any) -> None:
@@ -502,6 +510,7 @@ async def test_drain_waits_for_slow_readers_too(echo: Any, sink: Any) -> None:
     await until(lambda: len(slow.events) == WINDOW)
     echo.supervisor.send(Drain(5))
     await until(lambda: echo.host._leaving)
+    slow.slow = False
     connection.grant(slow.rid, WINDOW)
     await slow.ended.wait()
     assert slow.error is None
