@@ -130,20 +130,6 @@ async def test_an_engine_that_is_stuck_in_loading_is_stopped(supervise: Any) -> 
     assert gone(pid)
 
 
-async def test_progress_keeps_a_slow_load_alive(supervise: Any) -> None:
-    """Longer than the stall time as a whole, never silent for as long."""
-    running = await supervise(yaml("load_delay: 1"), load_stall=0.8)
-    await running.until_state("ready")
-    assert "failed" not in running.states()
-
-
-async def test_a_load_has_an_overall_limit(supervise: Any) -> None:
-    """Progress alone does not go on for ever."""
-    running = await supervise(yaml("load_delay: 1000"), load_timeout=0.7)
-    home = await running.until_state("failed")
-    assert home.reason == "Its engine took too long to load."
-
-
 async def test_a_blocked_engine_is_replaced(supervise: Any) -> None:
     """Without heartbeats it counts as dead, whatever its process says."""
     running = await supervise(yaml(), heartbeat_timeout=1.2)
