@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -63,9 +62,13 @@ class ProcessWatch:
         for process in self._processes():
             self._started[process.name] = time.monotonic()
         try:
-            while not self._signals and not self.status:
-                self._wait(self._next_due())
+            while not self._signals:
                 self._start_again_what_died()
+                if self.status:
+                    break
+                known = self._due  # these have ended, their turn to be started again will come
+                watched = [one for one in self._processes() if one.name not in known]
+                self._wait(self._next_due(), watched)
             self._stop()
         finally:
             self._manager.cleanup()  # type: ignore[no-untyped-call]
@@ -80,10 +83,13 @@ class ProcessWatch:
     def _processes(self) -> list[WorkerProcess]:
         return [process for worker in self._manager.workers for process in worker.processes]
 
-    def _wait(self, seconds: float | None) -> None:
-        """Wait until a process ends, a signal comes, or ``seconds`` are over."""
+    def _wait(self, seconds: float | None, watched: list[WorkerProcess]) -> None:
+        """Wait until one of ``watched`` ends, a signal comes, or ``seconds`` are over.
+
+        A process that has ended since somebody looked ends the wait at once: its sentinel stays ready.
+        """
         messages: Connection[object, object] = self._manager.monitor_subscriber
-        sentinels = [child.sentinel for child in multiprocessing.active_children()]
+        sentinels = [process._current_process.sentinel for process in watched]
         ready = wait([self._wake_read, messages, *sentinels], seconds)
         if self._wake_read in ready:
             os.read(self._wake_read, 64)
@@ -138,12 +144,12 @@ class ProcessWatch:
         if asked:
             print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
         self._send(signal.SIGTERM)
-        while any(map(_lives, self._processes())):
+        while running := [process for process in self._processes() if _lives(process)]:
             left = deadline - time.monotonic()
             if left <= 0 or self._signals > asked:
                 self._send(signal.SIGKILL)
                 left = 1.0
-            self._wait(left)
+            self._wait(left, running)
 
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes():
