@@ -31,7 +31,7 @@ class Pool:
         self._tls = origin.tls_context()
         self._kept: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: dict[asyncio.Task[None], Exchange] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -53,8 +53,8 @@ class Pool:
     def connect(self, exchange: Exchange) -> None:
         """Make a new connection for ``exchange``."""
         task = asyncio.ensure_future(self._connect(exchange))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connecting[task] = exchange
+        task.add_done_callback(self._connecting.pop)
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Take a connection back for the next request."""
@@ -84,13 +84,14 @@ class Pool:
     def close(self) -> None:
         """Close everything; requests under way fail."""
         self._closed = True
-        for task in self._connecting:
-            task.cancel()
         for connection in list(self._all):
-            exchange = connection.exchange
+            under_way = connection.exchange
             connection.abort()
-            if exchange is not None:
-                exchange.fail(ConnectionLost("the pool was closed"))
+            if under_way is not None:
+                under_way.fail(ConnectionLost("the pool was closed"))
+        for task, exchange in list(self._connecting.items()):
+            task.cancel()
+            exchange.fail(ConnectFailed("the pool was closed"))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -111,9 +112,6 @@ class Pool:
         except (OSError, TimeoutError) as error:
             exchange.fail(ConnectFailed(str(error) or "it took too long"))
             return
-        except asyncio.CancelledError:
-            exchange.fail(ConnectFailed("the pool was closed"))
-            raise
         self._all.add(connection)
         if self._timer is None:
             self._timer = loop.call_later(TICK, self._tick)

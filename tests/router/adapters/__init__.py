@@ -1,0 +1,1 @@
+"""Tests of the adapters: against real sockets and servers that misbehave in every way."""

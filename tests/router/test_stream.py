@@ -1,0 +1,311 @@
+"""A stream's truth: whatever an engine does, the client reads a legal OpenAI stream to its end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionChunk
+
+from hoonify_router.chunks import Chunks
+from hoonify_router.errors import Cancelled, EngineDead, RouterError, envelope
+from hoonify_router.stream import ChatStream, end_with_error
+from hoonify_router.types import Usage
+
+
+@dataclass
+class Sheet:
+    """An outlet that keeps what is written."""
+
+    data: bytes = b""
+    writes: list[bytes] = field(default_factory=list)
+    ended: int = 0
+
+    def write(self, data: bytes) -> None:
+        assert not self.ended, "written after the end"
+        assert data
+        self.writes.append(data)
+        self.data += data
+
+    def end(self, data: bytes) -> None:
+        self.write(data)
+        self.ended += 1
+
+
+@dataclass
+class Read:
+    """A stream as a strict client reads it."""
+
+    texts: dict[int, str] = field(default_factory=dict)
+    finishes: dict[int, str] = field(default_factory=dict)
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    chunks: list[ChatCompletionChunk] = field(default_factory=list)
+
+
+def read_stream(data: bytes, with_usage: bool) -> Read:
+    """Read a stream, checking every promise of the design on the way."""
+    read = Read()
+    assert data.endswith(b"\n\n")
+    events = data[:-2].split(b"\n\n")
+    assert events.pop() == b"data: [DONE]"
+    spoken: set[int] = set()
+    identities = set()
+    for place, event in enumerate(events):
+        assert event.startswith(b"data: ")
+        assert b"\n" not in event
+        body = json.loads(event[6:])
+        if "error" in body:
+            assert place == len(events) - 1, "something follows the error"
+            assert set(body["error"]) == {"message", "type", "param", "code"}
+            read.error = body["error"]
+            break
+        read.chunks.append(ChatCompletionChunk.model_validate(body, strict=True))
+        identities.add((body["id"], body["created"], body["model"], body["object"]))
+        if not body["choices"]:
+            assert with_usage
+            assert place == len(events) - 1
+            read.usage = body["usage"]
+            break
+        assert ("usage" in body) == with_usage
+        assert body.get("usage") is None
+        for choice in body["choices"]:
+            index, delta = choice["index"], choice["delta"]
+            assert index not in read.finishes, "something follows the finish"
+            assert (delta.get("role") == "assistant") == (index not in spoken), "the role is first"
+            spoken.add(index)
+            read.texts[index] = read.texts.get(index, "") + (delta.get("content") or "")
+            if choice["finish_reason"] is not None:
+                read.finishes[index] = choice["finish_reason"]
+    assert len(identities) <= 1
+    return read
+
+
+def make(
+    choices: int = 1, with_usage: bool = False
+) -> tuple[ChatStream, Sheet, list[RouterError | None]]:
+    """Return a stream, what it writes on, and how it ended."""
+    sheet, ends = Sheet(), []
+    chunks = Chunks("chatcmpl-1", 1_760_000_000, "tiny-chät", with_usage)
+    stream = ChatStream(sheet, chunks, choices, lambda: ends.append(stream.error))
+    return stream, sheet, ends
+
+
+def settle(stream: ChatStream, sheet: Sheet) -> None:
+    """Write the end as the pipeline does."""
+    if stream.error is None:
+        stream.close()
+    elif stream.begun:
+        end_with_error(sheet, envelope(stream.error))
+
+
+def test_a_whole_stream_reads_as_openai_s() -> None:
+    """Role first, then texts, one finish, [DONE]; nothing is written before the first text."""
+    stream, sheet, ends = make()
+    stream.text("")
+    assert sheet.writes == []
+    stream.text("Hel")
+    assert len(sheet.writes) == 1, "role and first text go out in one write"
+    stream.text('lo "\n\\ 😀')
+    stream.finish("stop")
+    stream.count(Usage(3, 2))
+    stream.complete()
+    assert ends == [None]
+    assert b"finish_reason" not in sheet.data.replace(b'"finish_reason":null', b"")
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    assert read.texts == {0: 'Hello "\n\\ 😀'}
+    assert read.finishes == {0: "stop"}
+    assert read.usage is None
+    assert read.chunks[0].model == "tiny-chät"
+    assert read.chunks[0].id == "chatcmpl-1"
+
+
+def test_usage_comes_only_when_it_was_asked_for() -> None:
+    """With details only where there is something to tell."""
+    stream, sheet, _ = make(with_usage=True)
+    stream.text("a")
+    stream.finish("length")
+    stream.count(Usage(5, 7, cached_tokens=4, reasoning_tokens=2))
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=True)
+    assert read.usage == {
+        "prompt_tokens": 5,
+        "completion_tokens": 7,
+        "total_tokens": 12,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+
+
+def test_an_answer_without_a_word_still_has_a_role_and_a_finish() -> None:
+    """An engine may have nothing to say."""
+    stream, sheet, _ = make()
+    stream.finish("stop")
+    assert sheet.writes == []
+    stream.complete()
+    settle(stream, sheet)
+    assert read_stream(sheet.data, with_usage=False).finishes == {0: "stop"}
+
+
+def test_a_break_after_the_finish_is_no_clean_end() -> None:
+    """The last finish is held back until the engine has said that it is done."""
+    stream, sheet, ends = make()
+    stream.text("a")
+    stream.finish("stop")
+    stream.fail(EngineDead("gone"))
+    assert isinstance(ends[0], EngineDead)
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    assert read.finishes == {}
+    assert read.error is not None
+    assert read.error["code"] == "model_unavailable"
+
+
+def test_an_engine_that_stops_speaking_has_not_finished() -> None:
+    """``complete`` without a finish is an error, before the first text a silent one."""
+    stream, sheet, ends = make()
+    stream.complete()
+    assert isinstance(ends[0], EngineDead)
+    assert sheet.writes == []
+    assert not stream.begun
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("finish", "text"),
+        ("finish", "reasoning"),
+        ("finish", "parts"),
+        ("finish", "finish"),
+        ("finish", "passed"),
+    ],
+)
+def test_nobody_speaks_after_the_finish(first: str, second: str) -> None:
+    """An engine that does is broken, and its stream ends with an error."""
+    calls: dict[str, Any] = {
+        "text": lambda s: s.text("x"),
+        "reasoning": lambda s: s.reasoning("x"),
+        "parts": lambda s: s.parts({"content": "x"}),
+        "finish": lambda s: s.finish("stop"),
+        "passed": lambda s: s.passed([b'"delta":{"content":"x"},"finish_reason":null}]}']),
+    }
+    stream, sheet, ends = make()
+    stream.text("a")
+    calls[first](stream)
+    calls[second](stream)
+    assert isinstance(ends[0], EngineDead)
+    settle(stream, sheet)
+    assert read_stream(sheet.data, with_usage=False).error is not None
+
+
+@pytest.mark.parametrize("index", [-1, 1, 7])
+def test_an_unknown_index_breaks_the_answer(index: int) -> None:
+    """Nobody asked for that choice."""
+    stream, _, ends = make()
+    stream.text("x", index)
+    assert isinstance(ends[0], EngineDead)
+
+
+def test_an_unknown_finish_reason_breaks_the_answer() -> None:
+    """SDKs know five of them."""
+    stream, _, ends = make()
+    stream.finish("error")
+    assert isinstance(ends[0], EngineDead)
+
+
+def test_each_of_several_choices_has_its_own_role_and_finish() -> None:
+    """Choices that end early are told at once, only the last finish waits."""
+    stream, sheet, _ = make(choices=2)
+    stream.text("a", 1)
+    stream.finish("stop", 1)
+    assert b'"finish_reason":"stop"' in sheet.data
+    stream.text("b", 0)
+    stream.finish("length", 0)
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    assert read.texts == {0: "b", 1: "a"}
+    assert read.finishes == {0: "length", 1: "stop"}
+
+
+def test_a_client_that_leaves_ends_the_answer() -> None:
+    """Whatever the engine says afterwards goes nowhere."""
+    stream, sheet, ends = make()
+    stream.text("a")
+    written = sheet.data
+    stream.abandon()
+    stream.text("b")
+    stream.finish("stop")
+    stream.complete()
+    stream.fail(EngineDead("late"))
+    assert [type(error) for error in ends] == [Cancelled]
+    assert sheet.data == written
+
+
+CALLS = st.one_of(
+    st.tuples(st.just("text"), st.text(max_size=5), st.integers(-1, 3)),
+    st.tuples(st.just("reasoning"), st.text(max_size=5), st.integers(-1, 3)),
+    st.tuples(st.just("parts"), st.text(max_size=5), st.integers(-1, 3)),
+    st.tuples(st.just("finish"), st.sampled_from(["stop", "length", "bad"]), st.integers(-1, 3)),
+    st.tuples(st.just("passed"), st.text(max_size=5), st.just(0)),
+    st.tuples(st.just("count"), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.just("complete"), st.none(), st.none()),
+    st.tuples(st.just("fail"), st.none(), st.none()),
+)
+
+
+def play(stream: ChatStream, call: tuple[str, Any, Any]) -> None:
+    """Do one of the things that an engine may do."""
+    what, first, second = call
+    if what == "parts":
+        stream.parts({"content": first}, second)
+    elif what == "passed":
+        usage = ',"usage":null' if stream.with_usage else ""
+        text = json.dumps(first)
+        tail = f'"delta":{{"content":{text}}},"logprobs":null,"finish_reason":null}}]{usage}}}'
+        stream.passed([tail.encode()])
+    elif what == "count":
+        stream.count(Usage(first, second))
+    elif what == "complete":
+        stream.complete()
+    elif what == "fail":
+        stream.fail(EngineDead("gone"))
+    else:
+        getattr(stream, what)(first, second)
+
+
+@given(st.lists(CALLS, max_size=12), st.integers(1, 3), st.booleans())
+def test_whatever_an_engine_does_the_stream_is_true(
+    calls: list[tuple[str, Any, Any]], choices: int, with_usage: bool
+) -> None:
+    """Exactly one end is told; a clean one only if every choice finished and nothing contradicted it."""
+    stream, sheet, ends = make(choices, with_usage)
+    for call in calls:
+        play(stream, call)
+    if not stream.ended:
+        stream.complete()
+    assert len(ends) == 1
+    settle(stream, sheet)
+    if not sheet.writes:
+        assert stream.error is not None, "an empty answer needs a status that says why"
+        return
+    read = read_stream(sheet.data, with_usage)
+    if stream.error is None:
+        assert read.error is None
+        assert set(read.finishes) == set(range(choices))
+    else:
+        assert read.error is not None
+        assert len(read.finishes) < choices
+        assert read.usage is None
+    said: dict[int, str] = {}
+    for what, first, second in calls:
+        if what in ("text", "parts", "passed"):
+            said[second] = said.get(second, "") + first
+    for index, text in read.texts.items():
+        assert said.get(index, "").startswith(text)
