@@ -31,6 +31,7 @@ _DONE = b"data: [DONE]"
 _BEGINNING = re.compile(
     rb'data: \{(?:"[a-z_]+":(?:"[^"\\]*"|[0-9]+|null|true|false),)*"choices":\[\{"index":0,'
 )
+_NAMES = (b'"id":', b'"created":', b'"model":', b'"object":')
 _MEANINGLESS = frozenset({b"null", b'""', b"[]", b"{}"})
 _BROKEN = "The model's engine sent an answer that makes no sense."
 _GIVEN_UP = frozenset({"abort", "cancelled", "error", "insufficient_system_resource"})
@@ -41,7 +42,7 @@ class _Choice(Struct):
     index: int = 0
     delta: dict[str, Raw] | None = None
     finish_reason: str | None = None
-    logprobs: Raw | None = None
+    logprobs: Any = None
 
 
 class _Chunk(Struct):
@@ -52,6 +53,14 @@ class _Chunk(Struct):
 
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_text = msgspec.json.Decoder(str).decode
+
+
+def _beginning_of(event: bytes) -> bytes:
+    """Return what later chunks will begin with too, if all the names are in it that are to be ours."""
+    match = _BEGINNING.match(event)
+    if match is None or not all(name in match[0] for name in _NAMES):
+        return b""
+    return match[0]
 
 
 def tell_finish(told: str, answer: Answer, index: int) -> None:
@@ -165,8 +174,7 @@ class EventReader:
             self._answer.fail(EngineDead(_BROKEN))
             return
         if not self._beginning and self._answer.choices == 1 and self._answer.begun:
-            match = _BEGINNING.match(event)
-            self._beginning = match[0] if match else b""
+            self._beginning = _beginning_of(event)
 
     def _tell(self, chunk: _Chunk) -> None:
         answer = self._answer
@@ -186,8 +194,6 @@ class EventReader:
             if name != "role" and bytes(value) not in _MEANINGLESS
         }
         logprobs = choice.logprobs
-        if logprobs is not None and bytes(logprobs) == b"null":
-            logprobs = None
         if set(fields) == {"content"} and logprobs is None:
             answer.text(_decode_text(fields["content"]), index)
         elif fields or logprobs is not None:

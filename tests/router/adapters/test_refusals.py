@@ -1,0 +1,159 @@
+"""What servers complain of becomes one of our errors, and nothing of the inside leaks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoonify_router.adapters.refusals import breakdown, refusal, stream_refusal
+from hoonify_router.adapters.upstream import BadAnswer, ConnectFailed, ConnectionLost
+from hoonify_router.errors import (
+    ContextLengthExceeded,
+    EngineDead,
+    InvalidRequest,
+    ModelUnavailable,
+    Overloaded,
+    PayloadTooLarge,
+    RouterError,
+)
+
+FLAT = {"object": "error", "message": "bad grammar", "type": "BadRequestError", "code": 400}
+
+
+def refuse(status: int, told: Any, **headers: str) -> RouterError:
+    body = told if isinstance(told, bytes) else json.dumps(told).encode()
+    return refusal(
+        status, {k.replace("_", "-").encode(): v.encode() for k, v in headers.items()}, body
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "kind"),
+    [
+        (400, FLAT, InvalidRequest),
+        (400, {"error": {"message": "no"}}, InvalidRequest),
+        (422, {"detail": [{"loc": ["body"], "msg": "x"}]}, InvalidRequest),
+        (400, {"error": {"code": "context_length_exceeded"}}, ContextLengthExceeded),
+        (
+            400,
+            {
+                **FLAT,
+                "message": "The input (9 tokens) is longer than the model's context length (8).",
+            },
+            ContextLengthExceeded,
+        ),
+        (
+            400,
+            {"error": {"message": "This model's maximum context length is 8 tokens."}},
+            ContextLengthExceeded,
+        ),
+        (
+            400,
+            {"error": {"message": "the request exceeds the available context size"}},
+            ContextLengthExceeded,
+        ),
+        (401, {"error": "Unauthorized"}, ModelUnavailable),
+        (403, b"", ModelUnavailable),
+        (404, {"detail": "Not Found"}, ModelUnavailable),
+        (405, b"", ModelUnavailable),
+        (302, b"", ModelUnavailable),
+        (413, b"", PayloadTooLarge),
+        (429, b"", Overloaded),
+        (503, {**FLAT, "message": "The request queue is full."}, Overloaded),
+        (503, {"message": "shutting down"}, ModelUnavailable),
+        (502, b"<html>bad gateway</html>", ModelUnavailable),
+        (504, b"", ModelUnavailable),
+        (500, b"Internal Server Error", EngineDead),
+        (500, b"[" * 5000, EngineDead),
+        (418, b"", EngineDead),
+    ],
+)
+def test_each_status_has_its_error(status: int, told: Any, kind: type[RouterError]) -> None:
+    """Ours to try again elsewhere, or the client's to mend."""
+    error = refuse(status, told)
+    assert type(error) is kind
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "1 validation error: /usr/lib/python3/site-packages/x.py",
+        "see ./models/secret/config.json",
+        "~/weights/llama/x.bin is missing",
+        "cannot reach http://10.0.0.5:30000/v1",
+        "connect to 10.0.0.5 failed",
+        "localhost refused",
+        "gpu-7.internal is down",
+        'File "server.py", line 7, in serve',
+        "Traceback (most recent call last)",
+        "<Thing object at 0x7f3a2b1c>",
+        "key sk-abcdefgh12345678 is wrong",
+        "hoo_abcdefgh12345678",
+        "Authorization: Bearer x",
+        r"C:\models\x",
+        "two\nlines",
+        "x" * 500,
+    ],
+)
+def test_nothing_of_the_inside_leaks(inside: str) -> None:
+    """A message that tells of it is replaced as a whole."""
+    error = refuse(400, {"message": inside})
+    assert error.message == "The model's engine cannot serve this request."
+
+
+def test_a_harmless_message_helps() -> None:
+    """It is passed on as it is, with the parameter if it is one of ours."""
+    error = refuse(
+        400, {"error": {"message": "Bad json_schema: no 'type'", "param": "response_format"}}
+    )
+    assert error.message == "Bad json_schema: no 'type'"
+    assert error.param == "response_format"
+    assert refuse(400, {"error": {"message": "x", "param": "secret_field"}}).param is None
+    assert refuse(400, {"error": {"message": "x", "param": "tools[0].function"}}).param is not None
+
+
+@given(st.integers(300, 599), st.text(max_size=60))
+def test_server_errors_never_pass_a_message_on(status: int, message: str) -> None:
+    """Only what the client can mend is told in the server's words."""
+    error = refuse(status, {"message": message})
+    if error.status >= 429:
+        assert message == "" or message not in error.message or message in "The model's engine."
+
+
+def test_retry_after_is_passed_on() -> None:
+    """In seconds; a date is not understood."""
+    assert refuse(429, b"", retry_after="7").retry_after == 7
+    assert refuse(503, b"", retry_after="7").retry_after == 7
+    assert refuse(429, b"", retry_after="Mon, 23 Nov 2026 00:00:00 GMT").retry_after == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({"message": "The request queue is full.", "code": 503}, Overloaded),
+        ({"message": "too long: maximum context length", "code": "400"}, ContextLengthExceeded),
+        ({"message": "bad", "status_code": 400}, InvalidRequest),
+        ({"message": "CUDA error", "code": 500}, EngineDead),
+        ({"message": "who knows"}, EngineDead),
+        ("text", EngineDead),
+        (5, EngineDead),
+        ([], EngineDead),
+    ],
+)
+def test_an_error_inside_of_a_stream_has_a_status_too(told: Any, kind: type[RouterError]) -> None:
+    """Where it says one; else the engine has failed."""
+    assert type(stream_refusal(told)) is kind
+
+
+def test_a_breakdown_tells_whether_anything_was_sent() -> None:
+    """And never why: that is for the log."""
+    assert type(breakdown(ConnectFailed("10.0.0.5: refused"))) is ModelUnavailable
+    for error in (ConnectionLost("reset by 10.0.0.5"), BadAnswer("x")):
+        told = breakdown(error)
+        assert type(told) is EngineDead
+        assert "10.0.0.5" not in told.message
