@@ -38,7 +38,7 @@ test-all: $(DEV) ## run every test, the slow ones too
 lint: $(DEV) ## check style, types and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict router backends plugins
+	@$(BIN)/mypy --strict router backends plugins benchmarks docs
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
