@@ -1,0 +1,208 @@
+"""The worker adapter: events go into the answer, grants and cancellation go back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.router.reading import Sheet, read_stream
+
+from hoonify_router.adapters.base import Job
+from hoonify_router.adapters.engine import WorkerAdapter
+from hoonify_router.adapters.worker import EventSink
+from hoonify_router.chunks import Chunks
+from hoonify_router.errors import ContextLengthExceeded, EngineDead
+from hoonify_router.stream import ChatStream
+from hoonify_router.types import (
+    ChatRequest,
+    Counted,
+    Finish,
+    HomeView,
+    Message,
+    Reasoning,
+    Text,
+    Usage,
+)
+
+
+class Worker:
+    """A connection to a worker that the test plays."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.sinks: dict[int, EventSink] = {}
+        self.requests: list[ChatRequest] = []
+        self.granted: dict[int, int] = {}
+        self.cancelled: list[int] = []
+
+    def submit(self, request: ChatRequest, sink: EventSink) -> int:
+        if self.closed:
+            raise EngineDead("closed")
+        self.requests.append(request)
+        self.sinks[len(self.requests)] = sink
+        return len(self.requests)
+
+    def cancel(self, rid: int) -> None:
+        self.cancelled.append(rid)
+
+    def grant(self, rid: int, events: int) -> None:
+        self.granted[rid] = self.granted.get(rid, 0) + events
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class House:
+    """Opens connections and counts them."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, Worker]] = []
+        self.failure: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def open(self, path: str) -> Worker:
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.opened.append((path, Worker()))
+        return self.opened[-1][1]
+
+
+def job(address: str = "/run/a.sock") -> Job:
+    home = HomeView("m", "m", "echo", "worker", "ready", address)
+    chat = ChatRequest("m", [Message("user", "hi")], stream=True)
+    return Job("req-1", chat, b"", home)
+
+
+def stream() -> tuple[ChatStream, Sheet, list[Any]]:
+    sheet, ends = Sheet(), []
+    chat_stream = ChatStream(
+        sheet, Chunks("chatcmpl-1", 1, "m", with_usage=True), 1, lambda: ends.append(1)
+    )
+    return chat_stream, sheet, ends
+
+
+async def test_events_become_a_stream() -> None:
+    """Each is granted back; the last one ends the answer."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    answer, sheet, ends = stream()
+    await adapter.start(job(), answer)
+    worker = house.opened[0][1]
+    for event in (Reasoning("hm"), Text("Hel"), Text("lo"), Finish("stop")):
+        worker.sinks[1].on_event(event)
+    assert ends == []
+    worker.sinks[1].on_event(Counted(Usage(1, 2)))
+    assert ends == [1]
+    answer.close()
+    read = read_stream(sheet.data, with_usage=True)
+    assert read.texts == {0: "Hello"}
+    assert read.usage is not None
+    assert worker.granted == {1: 4}
+    assert worker.requests[0].messages[0].content == "hi"
+
+
+async def test_a_failure_ends_the_answer() -> None:
+    """With the engine's own error."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    answer, _, ends = stream()
+    await adapter.start(job(), answer)
+    house.opened[0][1].sinks[1].on_failure(ContextLengthExceeded("too long"))
+    assert ends == [1]
+    assert isinstance(answer.error, ContextLengthExceeded)
+
+
+async def test_a_client_that_lags_holds_the_grants_back() -> None:
+    """So that the worker joins texts, and then waits."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    answer, _, _ = stream()
+    call = await adapter.start(job(), answer)
+    worker = house.opened[0][1]
+    call.pause()
+    for _ in range(5):
+        worker.sinks[1].on_event(Text("a"))
+    assert worker.granted == {}
+    call.resume()
+    assert worker.granted == {1: 5}
+    call.resume()
+    worker.sinks[1].on_event(Text("a"))
+    assert worker.granted == {1: 6}
+
+
+async def test_cancel_reaches_the_worker() -> None:
+    """By the request's own number."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    calls = [await adapter.start(job(), stream()[0]) for _ in range(3)]
+    calls[1].cancel()
+    assert house.opened[0][1].cancelled == [2]
+
+
+async def test_a_connection_is_opened_once() -> None:
+    """Also when many requests wait for it at the same time."""
+    house = House()
+    house.gate.clear()
+    adapter = WorkerAdapter(house.open)
+    starts = [asyncio.ensure_future(adapter.start(job(), stream()[0])) for _ in range(5)]
+    await asyncio.sleep(0)
+    house.gate.set()
+    await asyncio.gather(*starts)
+    await adapter.start(job(), stream()[0])
+    assert [path for path, _ in house.opened] == ["/run/a.sock"]
+    assert len(house.opened[0][1].requests) == 6
+
+
+async def test_one_that_waits_may_leave_without_the_others() -> None:
+    """A cancelled request does not cancel the connection."""
+    house = House()
+    house.gate.clear()
+    adapter = WorkerAdapter(house.open)
+    first = asyncio.ensure_future(adapter.start(job(), stream()[0]))
+    second = asyncio.ensure_future(adapter.start(job(), stream()[0]))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    house.gate.set()
+    await second
+    assert len(house.opened[0][1].requests) == 1
+
+
+async def test_a_closed_connection_is_opened_again() -> None:
+    """The worker was restarted behind the same path."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    await adapter.start(job(), stream()[0])
+    house.opened[0][1].closed = True
+    await adapter.start(job(), stream()[0])
+    assert len(house.opened) == 2
+
+
+@pytest.mark.parametrize("failure", [EngineDead("gone"), ConnectionRefusedError()])
+async def test_a_worker_that_cannot_be_reached(failure: Exception) -> None:
+    """Is an error of its own kind, and asked again the next time."""
+    house = House()
+    house.failure = failure
+    adapter = WorkerAdapter(house.open)
+    answer, _, ends = stream()
+    with pytest.raises(EngineDead):
+        await adapter.start(job(), answer)
+    assert ends == []
+    house.failure = None
+    await adapter.start(job(), answer)
+
+
+async def test_connections_to_workers_that_have_gone_are_forgotten() -> None:
+    """Those that still end their requests stay until they are closed."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    await adapter.start(job("/run/a.sock"), stream()[0])
+    await adapter.start(job("/run/b.sock"), stream()[0])
+    house.opened[0][1].closed = True
+    adapter.update([])
+    assert set(adapter._connections) == {"/run/b.sock"}
+    await adapter.close()
+    assert house.opened[1][1].closed
