@@ -160,8 +160,12 @@ class Router:
             os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(30)
 
-    def kill_everything(self) -> None:
-        """Leave nothing behind, whatever a failed test did."""
+    def clean_up(self) -> None:
+        """Leave nothing behind, whatever a test did: politely first, so that its folder goes too."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -190,10 +194,10 @@ def start_router(tmp_path: Path) -> Iterator[StartRouter]:
 
     yield start
     for router in started:
-        router.kill_everything()
+        router.clean_up()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     """The router as it comes out of the box, ready, for tests that leave it as it is."""
     router = Router(ROOT / "config" / "router.yaml", tmp_path_factory.mktemp("shipped"))
@@ -202,4 +206,4 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
         router.key()
         yield router
     finally:
-        router.kill_everything()
+        router.clean_up()
