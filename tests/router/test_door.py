@@ -1,0 +1,73 @@
+"""The listening socket and the private folder."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from hoonify_router.door import base_url, open_door, runtime_dir
+
+
+def test_port_0_takes_a_free_port() -> None:
+    """Somebody listens there at once."""
+    with open_door("127.0.0.1", 0) as door:
+        host, port = door.getsockname()
+        with socket.create_connection((host, port)):
+            assert port > 0
+
+
+def test_a_name_is_resolved() -> None:
+    """To its IPv4 address where it has one."""
+    with open_door("localhost", 0) as door:
+        assert door.family == socket.AF_INET
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    """With the system's own error."""
+    with open_door("127.0.0.1", 0) as door:
+        with pytest.raises(OSError, match="in use") as caught:
+            open_door("127.0.0.1", door.getsockname()[1])
+        assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    """Nothing can listen there."""
+    with pytest.raises(OSError, match=r"."):
+        open_door("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fe80::1", "http://[fe80::1]:8000"),
+        ("router.example", "http://router.example:8000"),
+    ],
+)
+def test_the_url_works_on_this_machine(host: str, url: str) -> None:
+    """Also where the door listens everywhere."""
+    assert base_url(host, 8000) == url
+
+
+def test_the_folder_is_private_short_and_gone_afterwards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever the system's folder for such things is called."""
+    with runtime_dir() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "a.sock").touch()
+    assert not folder.exists()
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with runtime_dir() as folder:
+        assert len(str(folder)) < 80
+    with pytest.raises(RuntimeError), runtime_dir() as folder:
+        raise RuntimeError
+    assert not folder.exists()
