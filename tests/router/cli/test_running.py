@@ -32,14 +32,16 @@ HOME = HomeView("parrot", "parrot", "echo", "worker", "ready")
 class FakeSupervisor(asyncio.Protocol):
     """Answers as the supervisor does, or never."""
 
-    def __init__(self, answers: bool, roles: list[str]) -> None:
+    def __init__(self, answers: bool, roles: list[str], transports: list[Any]) -> None:
         self._answers = answers
+        self._transports = transports
         self._roles = roles
         self._reader = FrameReader(msgspec.msgpack.Decoder(ToSupervisor))
         self._encoder = msgspec.msgpack.Encoder()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._transports.append(transport)
 
     def data_received(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
@@ -57,9 +59,10 @@ class FakeSupervisor(asyncio.Protocol):
 def supervisor(socket: Path, *, answers: bool = True) -> Iterator[list[str]]:
     """Run a fake supervisor in a thread; what it gives back fills with its clients' roles."""
     roles: list[str] = []
+    transports: list[Any] = []
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(
-        loop.create_unix_server(lambda: FakeSupervisor(answers, roles), str(socket))
+        loop.create_unix_server(lambda: FakeSupervisor(answers, roles, transports), str(socket))
     )
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -69,6 +72,9 @@ def supervisor(socket: Path, *, answers: bool = True) -> Iterator[list[str]]:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        for transport in transports:
+            transport.abort()
+        loop.run_until_complete(asyncio.sleep(0))  # each is told that it is lost, and closed
         loop.close()
 
 

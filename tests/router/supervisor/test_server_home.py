@@ -55,9 +55,9 @@ class FakeServer:
     async def close(self) -> None:
         assert self.server is not None
         self.server.close()
-        await self.server.wait_closed()
         self._closing.set()
         await asyncio.gather(*self._talks)
+        await self.server.wait_closed()  # from Python 3.12 on it waits for the connections too
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = asyncio.current_task()

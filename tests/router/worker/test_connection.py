@@ -15,6 +15,7 @@ from hoonify_router.protocol import (
     PROTOCOL_VERSION,
     WINDOW,
     Bye,
+    Cancel,
     Credit,
     Events,
     FrameReader,
@@ -41,13 +42,15 @@ class FakeWorker:
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        frames = FrameReader(msgspec.msgpack.Decoder(Hello | Generate | Credit))
+        frames = FrameReader(msgspec.msgpack.Decoder(Hello | Generate | Credit | Cancel))
         self.say(Hello("worker", protocol=self.protocol))
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                for frame in frames.feed(data):
-                    self.heard.put_nowait(frame)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    for frame in frames.feed(data):
+                        self.heard.put_nowait(frame)
+        finally:
+            writer.close()
 
     def say(self, *frames: msgspec.Struct) -> None:
         self.write(b"".join(encode_frame(frame, ENCODER) for frame in frames))
