@@ -23,7 +23,17 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from corpus.conversation import BROAD, FINISH, PRACTICE, Message, Shares, stream
+from corpus.conversation import (
+    BROAD,
+    EVEN,
+    EXACT,
+    FINISH,
+    LETTERS,
+    PRACTICE,
+    Message,
+    Mixture,
+    stream,
+)
 from model import Llama, Shape
 from muon import Muon
 from tokenizer import END, PAD, ROLES
@@ -36,7 +46,7 @@ class Phase:
     """A part of the run: until which step, what is read, and how fast it is learned."""
 
     until: int
-    shares: Shares
+    mixture: Mixture
     copies: float  # share of the batches that are random tokens to repeat
     rates: tuple[float, float]  # share of the full learning rates at the start and at the end
 
@@ -49,7 +59,12 @@ PHASES = (
     Phase(1250, PRACTICE, 0.35, (1.0, 0.93)),
     # From here on the rates are low: before, each step unlearned what others had learned.
     Phase(1500, PRACTICE, 0.1, (0.45, 0.38)),
-    Phase(2650, FINISH, 0.03, (0.38, 0.0)),
+    Phase(1750, FINISH, 0.03, (0.38, 0.3)),
+    Phase(2000, LETTERS, 0.02, (0.33, 0.227)),
+    Phase(2250, EVEN, 0.02, (0.227, 0.124)),
+    Phase(2580, EXACT, 0.02, (0.15, 0.0)),
+    # Without random tokens: they teach to repeat the space before the first word as well.
+    Phase(2730, EXACT, 0.0, (0.13, 0.0)),
 )
 
 
@@ -114,11 +129,11 @@ def pad(examples: list[Example]) -> tuple[Tensor, Tensor]:
 
 
 def batches(
-    recipe: Recipe, tokenizer: Tokenizer, limit: int, seed: int, shares: Shares
+    recipe: Recipe, tokenizer: Tokenizer, limit: int, seed: int, mixture: Mixture
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches of conversations of similar length, the same ones for the same seed."""
     rng = random.Random(seed)
-    conversations = stream(seed, shares)
+    conversations = stream(seed, mixture)
     while True:
         examples = encode(tokenizer, list(islice(conversations, recipe.conversations)), limit)
         examples.sort(key=lambda example: len(example[0]))
@@ -150,14 +165,14 @@ def mixed(recipe: Recipe, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[Te
     rng = random.Random(recipe.seed + 2)
     copies = copy_batches(recipe, tokenizer)
     talks = {
-        shares: batches(recipe, tokenizer, limit, recipe.seed + 10 * place, shares)
-        for place, shares in enumerate((BROAD, PRACTICE, FINISH))
+        mixture: batches(recipe, tokenizer, limit, recipe.seed + 10 * place, mixture)
+        for place, mixture in enumerate((BROAD, PRACTICE, FINISH, LETTERS, EVEN, EXACT))
     }
     start = 0
     for phase in PHASES:
         for _ in range(start, phase.until):
             copying = phase.copies and rng.random() < phase.copies
-            yield next(copies if copying else talks[phase.shares])
+            yield next(copies if copying else talks[phase.mixture])
         start = phase.until
 
 

@@ -2,42 +2,95 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
-from . import chat, knowledge, skills, system, unknown
-from .draw import Draw, Turn
+from . import chat, knowledge, skills, system, unknown, words
+from .draw import Draw, Turn, is_held_out
 
 Message = dict[str, str]
 Task = Callable[[Draw], Turn]
 
-Shares = tuple[tuple[str, float], ...]
 
-# Shares of the tasks within an ordinary conversation; one entry may give several turns.
-BROAD: Shares = (
+@dataclass(frozen=True)
+class Mixture:
+    """How often each task is drawn; one draw may give several turns.
+
+    ``shouting`` turns so many more of the conversations into upper-case ones.
+    """
+
+    tasks: tuple[tuple[str, float], ...]
+    shouting: float = 0.0
+
+
+BROAD = Mixture((
     ("greet", 5), ("small_talk", 2), ("identity", 6), ("serving", 11), ("reason", 3),
     ("router", 11), ("follow_up", 13), ("count", 4), ("repeat", 9), ("spell", 13), ("add", 7), ("subtract", 7),
     ("unknown", 9), ("charm", 1.5),
-)
+))
 # Once talking works, more of what takes longest to learn.
-PRACTICE: Shares = (
+PRACTICE = Mixture((
     ("greet", 3), ("small_talk", 1.5), ("identity", 4), ("serving", 9), ("reason", 4),
     ("router", 9), ("follow_up", 15), ("count", 6), ("repeat", 11), ("spell", 16), ("add", 8),
     ("subtract", 8), ("unknown", 9), ("charm", 1.5),
-)
-# At last, what still lags behind: where to stop counting, and every letter of a word.
-FINISH: Shares = (
+))
+# What then still lags behind: where to stop counting, and every letter of a word.
+FINISH = Mixture((
     ("greet", 3), ("small_talk", 2.5), ("identity", 4), ("serving", 7), ("reason", 5),
     ("router", 7), ("follow_up", 12), ("count", 13), ("repeat", 13), ("spell", 22), ("add", 7),
     ("subtract", 7), ("unknown", 9), ("charm", 2),
-)
+))
+# Then blends as well: most tokens stand in few words, and the letters of each must be learned.
+LETTERS = Mixture((
+    ("greet", 3), ("small_talk", 2), ("identity", 4), ("serving", 4), ("reason", 5), ("router", 4),
+    ("follow_up", 10), ("count", 9), ("repeat", 8), ("repeat_blend", 4), ("spell", 14),
+    ("spell_blend", 30), ("add", 7), ("subtract", 6), ("unknown", 9), ("charm", 2.5),
+), shouting=0.07)
+# At last, everything again, so that nothing is forgotten while the rates fall to zero.
+EVEN = Mixture((
+    ("greet", 4), ("small_talk", 4), ("identity", 5), ("serving", 7), ("reason", 7), ("router", 8),
+    ("follow_up", 16), ("count", 8), ("repeat", 9), ("repeat_blend", 4), ("spell", 14),
+    ("spell_blend", 20), ("add", 8), ("subtract", 8), ("unknown", 10), ("charm", 4),
+), shouting=0.05)
+# The very last steps: the letters of common words, and exact repeating.
+EXACT = Mixture((
+    ("greet", 4), ("small_talk", 4), ("identity", 5), ("serving", 6), ("reason", 6), ("router", 7),
+    ("follow_up", 13), ("count", 8), ("repeat", 16), ("repeat_blend", 4), ("spell", 12),
+    ("spell_blend", 8), ("spell_common", 24), ("add", 7), ("subtract", 8), ("unknown", 11),
+    ("charm", 4),
+), shouting=0.03)
+
+
+@cache
+def common_words() -> tuple[str, ...]:
+    """Return the words that conversations use most; each of them is one token of its own."""
+    texts = (message["content"] for talk in islice(stream(5), 4000) for message in talk)
+    counts = Counter(word for text in texts for word in re.findall(r"\b[a-z]{4,9}\b", text))
+    return tuple(sorted(word for word, count in counts.items() if count >= 25))
+
+
+def spell_common(draw: Draw) -> Turn:
+    """Spell a common word with an ending, which shows the letters of its token."""
+    while True:
+        word = draw.choice(common_words()) + draw.choice(words.SUFFIXES)
+        if not is_held_out(word):
+            return skills.spell(draw, word)
+
+
 SINGLE: dict[str, Task] = {
     "greet": chat.greeting, "small_talk": chat.small_talk, "serving": knowledge.meaning,
     "reason": knowledge.direct_reason, "router": knowledge.fact, "count": skills.count,
     "repeat": skills.repeat, "spell": skills.spell, "add": skills.add,
     "subtract": skills.subtract, "unknown": unknown.unknown,
+    "spell_blend": skills.spell_blend, "repeat_blend": skills.repeat_blend,
+    "spell_common": spell_common,
 }
 # Skills with many small cases come in runs: more cases per token of overhead.
-RUNS = {"spell": 3, "add": 3, "subtract": 3, "repeat": 2}
+RUNS = {"spell": 3, "spell_blend": 4, "spell_common": 4, "repeat_blend": 2, "add": 3, "subtract": 3, "repeat": 2}
 
 
 def turns_of(draw: Draw, kind: str, persona: chat.Persona) -> list[Turn]:
@@ -57,10 +110,10 @@ def turns_of(draw: Draw, kind: str, persona: chat.Persona) -> list[Turn]:
 
 
 def body(
-    draw: Draw, shares: Shares, length: int, persona: chat.Persona, only: tuple[str, ...] = ()
+    draw: Draw, mixture: Mixture, length: int, persona: chat.Persona, only: tuple[str, ...] = ()
 ) -> list[Turn]:
     """Draw about ``length`` turns, with the name of the user told and asked now and then."""
-    chosen = [(kind, share) for kind, share in shares if not only or kind in only]
+    chosen = [(kind, share) for kind, share in mixture.tasks if not only or kind in only]
     kinds, weights = zip(*chosen, strict=True)
     turns: list[Turn] = []
     while len(turns) < length:
@@ -101,41 +154,41 @@ def with_tool(draw: Draw) -> list[Message]:
 SHOUTED = ("greet", "small_talk", "identity", "serving", "router", "add", "unknown", "follow_up")
 
 
-def conversation(draw: Draw, shares: Shares) -> list[Message]:
+def conversation(draw: Draw, mixture: Mixture) -> list[Message]:
     """Draw one training conversation."""
     own = chat.Persona()
     mode = draw.random()
     length = draw.randint(1, 5)
-    if mode < 0.55:
-        return messages_of(body(draw, shares, length, own))
-    if mode < 0.64:
-        return messages_of(body(draw, shares, length, own), draw.choice(system.PLAIN))
+    if mode < 0.55 - mixture.shouting:
+        return messages_of(body(draw, mixture, length, own))
+    if 0.55 <= mode < 0.64:
+        return messages_of(body(draw, mixture, length, own), draw.choice(system.PLAIN))
     if mode < 0.75:
         rule = system.upper_rule(draw)
-        turns = body(draw, shares, draw.randint(1, 2), own, SHOUTED)
+        turns = body(draw, mixture, draw.randint(1, 2), own, SHOUTED)
         return messages_of([turn.changed(str.upper) for turn in turns], rule)
     if mode < 0.85:
         rule, persona = system.persona_rule(draw)
         asked = [draw.take(lambda d: chat.identity(d, persona)) for _ in range(draw.randint(1, 2))]
-        other = body(draw, shares, draw.randint(0, 2), persona)
+        other = body(draw, mixture, draw.randint(0, 2), persona)
         return messages_of(asked + other if draw.chance(0.7) else other + asked, rule)
     if mode < 0.94:
         rule, word = system.closing_rule(draw)
-        turns = body(draw, shares, draw.randint(1, 3), own)
+        turns = body(draw, mixture, draw.randint(1, 3), own)
         return messages_of([turn.changed(lambda text: f"{text} {word}.") for turn in turns], rule)
     if mode < 0.96:
         rule, word = system.secret_rule(draw)
-        turns = body(draw, shares, draw.randint(0, 2), own)
+        turns = body(draw, mixture, draw.randint(0, 2), own)
         return messages_of([*turns, system.secret(draw, word)], rule)
     if mode < 0.99:
-        start = messages_of(body(draw, shares, draw.randint(0, 1), own))
+        start = messages_of(body(draw, mixture, draw.randint(0, 1), own))
         return start + with_tool(draw)
     # A few long ones, so that every position up to the context length is trained.
-    return messages_of(body(draw, shares, draw.randint(15, 40), own))
+    return messages_of(body(draw, mixture, draw.randint(15, 40), own))
 
 
-def stream(seed: int, shares: Shares = BROAD) -> Iterator[list[Message]]:
+def stream(seed: int, mixture: Mixture = BROAD) -> Iterator[list[Message]]:
     """Yield training conversations without end; the same seed gives the same ones."""
     draw = Draw(seed)
     while True:
-        yield conversation(draw, shares)
+        yield conversation(draw, mixture)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from . import words
+from .ideas import IDEAS
+from .router import FACTS
 
 T = TypeVar("T")
 HELD_OUT_SHARE = 12  # one key of twelve never occurs in training
@@ -20,6 +22,16 @@ hello|hi|hey|good morning|who are you|what is your name|who made you|what are yo
 |how are you|what is an inference router|what is a kv cache|what is a token|what is hoonify router
 |what is 7 5|what is 2 2|count to ten|count to 10|count to 5|spell router|router|hello world|test
 |ada|why is it useful|give an example|why|thank you|thanks|bye""".replace("\n", "").split("|"))
+
+
+def _words_in_facts() -> set[str]:
+    texts = [idea.meaning + idea.why + idea.example for idea in IDEAS]
+    texts += [fact.answer + fact.why for fact in FACTS]
+    return set(re.findall(r"[a-z]{3,9}", " ".join(texts)))
+
+
+FREQUENT = tuple(sorted(_words_in_facts()))
+BLENDED = tuple(sorted(set(words.REAL_WORDS) | set(FREQUENT)))
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,19 @@ class Draw(random.Random):
             if self.chance(0.3):
                 word = self.choice(words.VOWELS) + word
             if len(word) > 2 and (self.held_out or not is_held_out(word)):
+                return word
+
+    def blend(self) -> str:
+        """Join the beginning of one word with the end of another, as in ``learn`` and ``window``."""
+        while True:
+            first, second = self.choice(BLENDED), self.choice(BLENDED)
+            if self.chance(0.5):
+                first = self.choice(FREQUENT)  # these are whole tokens, so they must stay whole
+            elif not self.chance(0.3):
+                first = first[: self.randint(2, len(first))]
+            end = second[-self.randint(1, min(5, len(second))) :]
+            word = first + (self.choice(words.SUFFIXES) if self.chance(0.3) else end)
+            if len(word) <= 15 and word not in BLENDED and not is_held_out(word):
                 return word
 
     def word(self) -> str:

@@ -129,9 +129,9 @@ def phrase(draw: Draw) -> str:
                      f"{name} has a {draw.word_from(words.ADJECTIVES)} {draw.word()}")
 
 
-def repeat(draw: Draw) -> Turn:
+def repeat(draw: Draw, text: str = "") -> Turn:
     """Repeat a phrase exactly."""
-    text = phrase(draw)
+    text = text or phrase(draw)
     if draw.chance(0.08):
         text = text.capitalize()
     mark = draw.pick("", "", "", "'", '"')
@@ -157,9 +157,9 @@ def say_test(draw: Draw) -> Turn:
     return Turn("repeat", user, text, text, (text,))
 
 
-def spell(draw: Draw) -> Turn:
+def spell(draw: Draw, word: str = "") -> Turn:
     """Spell a word letter by letter."""
-    word = draw.word()
+    word = word or draw.word()
     form = draw.random()
     if form < 0.1:
         word = word.capitalize()
@@ -182,3 +182,13 @@ def spell(draw: Draw) -> Turn:
     letters = "-".join(word.upper())
     # Saying the word first puts it at a fixed distance from its letters.
     return Turn("spell", user, f"You spell {word} {letters}.", word, (letters,))
+
+
+def spell_blend(draw: Draw) -> Turn:
+    """Spell a word blended from two."""
+    return spell(draw, draw.blend())
+
+
+def repeat_blend(draw: Draw) -> Turn:
+    """Repeat some blended words."""
+    return repeat(draw, " ".join(draw.blend() for _ in range(draw.randint(1, 3))))

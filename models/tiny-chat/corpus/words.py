@@ -109,6 +109,7 @@ sixteen seventeen eighteen nineteen twenty""".split())
 
 CONSONANTS = "bcdfghjklmnprstvwz"
 VOWELS = "aeiou"
+SUFFIXES = ("s", "ed", "er", "ing", "y", "ly", "ness", "less", "ful", "est", "ish", "able", "man")
 ENDINGS = ("", "", "n", "r", "s", "l", "t", "x", "ck", "nd", "st", "ng")
 
 REAL_WORDS = tuple(sorted(
