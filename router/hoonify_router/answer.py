@@ -94,16 +94,14 @@ class Answer(ABC):
         if self._open:
             self.fail(EngineDead(_UNFINISHED, retry_after=1))
             return
-        self.ended = True
-        self._on_end()
+        self._end()
 
     def fail(self, error: RouterError) -> None:
         """Hear that the request has failed."""
         if self.ended:
             return
         self.error = error
-        self.ended = True
-        self._on_end()
+        self._end()
 
     def abandon(self) -> None:
         """Hear that the client has left."""
@@ -121,6 +119,10 @@ class Answer(ABC):
         """Write the end of an answer that is complete; called when the request is settled."""
 
     # ------------------------------------------------------------ for the forms of an answer
+
+    def _end(self) -> None:
+        self.ended = True
+        self._on_end()
 
     @abstractmethod
     def _finished(self, reason: str, index: int) -> None:

@@ -35,7 +35,7 @@ class ChatStream(Answer):
         on_end: Called once, when the answer has ended.
     """
 
-    __slots__ = ("_chunks", "_held", "_outlet", "_spoken")
+    __slots__ = ("_chunks", "_corked", "_held", "_outlet", "_spoken", "_waiting")
 
     def __init__(
         self, outlet: Outlet, chunks: Chunks, choices: int, on_end: Callable[[], object]
@@ -45,6 +45,8 @@ class ChatStream(Answer):
         self._chunks = chunks
         self._held = b""
         self._spoken = 0  # one bit per choice whose role is told
+        self._corked = False
+        self._waiting: list[bytes] = []
 
     @property
     def begun(self) -> bool:
@@ -81,6 +83,15 @@ class ChatStream(Answer):
             start = self._chunks.first_choice
             self._write(b"".join([start + tail + b"\n\n" for tail in tails]), 0)
 
+    def cork(self) -> None:
+        """Collect what is said until ``uncork``: one write costs as much as a hundred joined texts."""
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Write what was collected."""
+        self._corked = False
+        self._flush()
+
     def close(self) -> None:
         """Write the last finish, usage if asked, and ``[DONE]``."""
         usage = b""
@@ -88,13 +99,17 @@ class ChatStream(Answer):
             usage = self._chunks.usage(self.usage)
         self._outlet.end(self._held + usage + DONE)
 
+    def _end(self) -> None:
+        self._flush()
+        super()._end()
+
     def _finished(self, reason: str, index: int) -> None:
         data = self._chunks.finish(reason, index)
         if not self._spoken >> index & 1:
             data = self._chunks.role(index) + data
         if self._open:
             self._spoken |= 1 << index
-            self._outlet.write(data)
+            self._emit(data)
         else:
             self._held = data
 
@@ -103,7 +118,19 @@ class ChatStream(Answer):
             self._spoken |= 1 << index
             self._mark_first()
             data = self._chunks.role(index) + data
-        self._outlet.write(data)
+        self._emit(data)
+
+    def _emit(self, data: bytes) -> None:
+        if self._corked:
+            self._waiting.append(data)
+        else:
+            self._outlet.write(data)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self._outlet.write(data)
 
 
 def end_with_error(outlet: Outlet, body: Mapping[str, Any]) -> None:

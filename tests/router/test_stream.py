@@ -186,6 +186,7 @@ CALLS = st.one_of(
     st.tuples(st.just("finish"), st.sampled_from(["stop", "length", "bad"]), st.integers(-1, 3)),
     st.tuples(st.just("passed"), st.text(max_size=5), st.just(0)),
     st.tuples(st.just("count"), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["cork", "uncork"]), st.none(), st.none()),
     st.tuples(st.just("complete"), st.none(), st.none()),
     st.tuples(st.just("fail"), st.none(), st.none()),
 )
@@ -203,8 +204,8 @@ def play(stream: ChatStream, call: tuple[str, Any, Any]) -> None:
         stream.passed([tail.encode()])
     elif what == "count":
         stream.count(Usage(first, second))
-    elif what == "complete":
-        stream.complete()
+    elif what in ("complete", "cork", "uncork"):
+        getattr(stream, what)()
     elif what == "fail":
         stream.fail(EngineDead("gone"))
     else:

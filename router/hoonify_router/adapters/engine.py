@@ -10,6 +10,7 @@ from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.worker import EventSink, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import EngineDead, RouterError
+from hoonify_router.stream import ChatStream
 from hoonify_router.types import ChatRequest, Counted, Event, Finish, HomeView, Reasoning, Text
 
 
@@ -37,13 +38,18 @@ Opener = Callable[[str], Awaitable[Connection]]
 
 
 class EngineCall:
-    """One request at a worker: its events go into the answer, grants go back as they are consumed."""
+    """One request at a worker: its events go into the answer, grants go back as they are consumed.
 
-    __slots__ = ("_answer", "_connection", "_due", "_paused", "rid")
+    Events that arrive together, in one turn of the loop, are written together.
+    """
+
+    __slots__ = ("_answer", "_connection", "_due", "_paused", "_stream", "_uncorks", "rid")
 
     def __init__(self, connection: Connection, answer: Answer) -> None:
         self._connection = connection
         self._answer = answer
+        self._stream = answer if isinstance(answer, ChatStream) else None
+        self._uncorks = False
         self._paused = False
         self._due = 0
         self.rid = 0
@@ -53,6 +59,10 @@ class EngineCall:
     def on_event(self, event: Event) -> None:
         """Pour one event into the answer."""
         kind = type(event)
+        if self._stream is not None and not self._uncorks:
+            self._uncorks = True
+            self._stream.cork()
+            asyncio.get_running_loop().call_soon(self._uncork)
         if kind is Text:
             self._answer.text(event.text, event.index)  # type: ignore[union-attr]
         elif kind is Reasoning:
@@ -71,6 +81,11 @@ class EngineCall:
     def on_failure(self, error: RouterError) -> None:
         """Hear that nothing more comes."""
         self._answer.fail(error)
+
+    def _uncork(self) -> None:
+        self._uncorks = False
+        if self._stream is not None:
+            self._stream.uncork()
 
     # ------------------------------------------------------------ from the client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import Any, ClassVar
 
 from sanic import Sanic, exceptions
@@ -41,6 +42,8 @@ class ShapedErrors(ErrorHandler):
 
     def default(self, request: Request, exception: Exception) -> HTTPResponse:
         """Return the answer for what went wrong."""
+        if isinstance(exception, CancelledError):
+            return HTTPResponse(status=503)  # never sent: the client has left
         gateway: Gateway = request.app.ctx.gateway
         ctx = gateway.context(request)
         error = self._translate(request, exception, ctx)

@@ -104,6 +104,44 @@ async def test_events_become_a_stream() -> None:
     assert worker.requests[0].messages[0].content == "hi"
 
 
+async def test_events_that_arrive_together_are_written_together() -> None:
+    """In one write, with the role before them; what comes a turn later is another one."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    answer, sheet, _ = stream()
+    await adapter.start(job(), answer)
+    sink = house.opened[0][1].sinks[1]
+    for text in "abc":
+        sink.on_event(Text(text))
+    assert sheet.writes == []
+    await asyncio.sleep(0)
+    assert len(sheet.writes) == 1
+    sink.on_event(Text("d"))
+    await asyncio.sleep(0)
+    assert len(sheet.writes) == 2
+    sink.on_event(Text("e"))
+    sink.on_event(Finish("stop"))
+    sink.on_event(Counted(Usage(1, 5)))
+    assert len(sheet.writes) == 3
+    await asyncio.sleep(0)
+    answer.close()
+    assert read_stream(sheet.data, with_usage=True).texts == {0: "abcde"}
+
+
+async def test_what_was_collected_comes_before_an_error() -> None:
+    """Nothing is lost when the worker dies in the same turn."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    answer, sheet, _ = stream()
+    await adapter.start(job(), answer)
+    sink = house.opened[0][1].sinks[1]
+    sink.on_event(Text("a"))
+    sink.on_failure(EngineDead("gone"))
+    assert b'"content":"a"' in sheet.data
+    await asyncio.sleep(0)
+    assert len(sheet.writes) == 1
+
+
 async def test_a_failure_ends_the_answer() -> None:
     """With the engine's own error."""
     house = House()

@@ -1,0 +1,1 @@
+"""Tests of the door over real sockets, with clients that behave and clients that do not."""

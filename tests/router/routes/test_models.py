@@ -1,0 +1,144 @@
+"""The catalog as clients see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import openai
+import pytest
+from sanic.response import text
+from tests.router.doubles import config, home, notes
+
+from hoonify_router.api import Phase, Principal, Route
+from hoonify_router.config.model import ModelConfig, Pricing
+
+from .conftest import OpenDoor
+
+SETTINGS = msgspec.structs.replace(
+    config(),
+    models={
+        "parrot": ModelConfig(
+            "Nobody",
+            4096,
+            description="Says it again.",
+            modalities=["text", "image"],
+            pricing=Pricing(0.2, 0.6),
+            created=1_760_000_000,
+            backend="echo",
+        ),
+        "org/crow": ModelConfig("Somebody", 8192, backend="echo"),
+    },
+)
+
+
+async def test_the_sdk_lists_models(open_up: OpenDoor) -> None:
+    """In the order of the file, with what else is known of them."""
+    door = await open_up(settings=SETTINGS)
+    async with door.client() as client:
+        models = [model async for model in client.models.list()]
+    assert [model.id for model in models] == ["parrot", "org/crow"]
+    assert models[0].owned_by == "Nobody"
+    assert models[0].created == 1_760_000_000
+    assert models[0].object == "model"
+    _, _, told = await door.get("/v1/models")
+    assert told["object"] == "list"
+    assert told["data"][0] == {
+        "id": "parrot",
+        "object": "model",
+        "created": 1_760_000_000,
+        "owned_by": "Nobody",
+        "context_length": 4096,
+        "modalities": ["text", "image"],
+        "state": "ready",
+        "description": "Says it again.",
+        "pricing": {"input": 0.2, "output": 0.6},
+    }
+    assert told["data"][1]["state"] == "starting"
+    assert "pricing" not in told["data"][1]
+
+
+@pytest.mark.parametrize("model_id", ["parrot", "org/crow"])
+async def test_the_sdk_retrieves_a_model(open_up: OpenDoor, model_id: str) -> None:
+    """Also one with a slash in its name, however the client writes it."""
+    door = await open_up(settings=SETTINGS)
+    async with door.client() as client:
+        assert (await client.models.retrieve(model_id)).id == model_id
+    _, _, told = await door.get(f"/v1/models/{model_id}")
+    assert told["id"] == model_id
+
+
+async def test_an_unknown_model_is_404(open_up: OpenDoor) -> None:
+    """With those that are close."""
+    door = await open_up(settings=SETTINGS)
+    async with door.client() as client:
+        with pytest.raises(openai.NotFoundError, match="Did you mean 'parrot'") as caught:
+            await client.models.retrieve("parot")
+    assert caught.value.code == "model_not_found"
+
+
+async def test_a_key_sees_its_own_models(open_up: OpenDoor) -> None:
+    """The others it may not even look at."""
+
+    def authenticate(ctx: Any) -> None:
+        ctx.principal = Principal("k", models=("org/*",))
+
+    middleware = [notes(Phase.AUTHENTICATE, "a", [], on_request=authenticate)]
+    door = await open_up(None, middleware, settings=SETTINGS)
+    _, _, told = await door.get("/v1/models")
+    assert [model["id"] for model in told["data"]] == ["org/crow"]
+    status, _, told = await door.get("/v1/models/parrot")
+    assert status == 403
+    assert told["error"]["code"] == "model_not_allowed"
+
+
+async def test_head_tells_the_length_only(open_up: OpenDoor) -> None:
+    """And leaves the connection in order."""
+    door = await open_up()
+    line = await door.line()
+    for path in ("/v1/models", "/health", "/v1/models"):
+        line.send(f"HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        status, headers = await line.head()
+        assert status == 200
+        assert int(headers["content-length"]) > 10
+    line.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await line.answer())[2] == b'{"status":"ok"}'
+
+
+async def test_health_says_that_the_process_lives(open_up: OpenDoor) -> None:
+    """Whatever the homes do."""
+    door = await open_up(homes=[home(state="failed")])
+    assert (await door.get("/health"))[0] == 200
+
+
+async def test_readiness_names_what_is_missing(open_up: OpenDoor) -> None:
+    """Until everything that should always run does."""
+    door = await open_up(homes=[home(state="loading")])
+    status, headers, told = await door.get("/ready")
+    assert (status, told) == (503, {"status": "waiting", "missing": ["parrot"]})
+    assert headers["retry-after"] == "1"
+    door.gateway.on_table(msgspec.convert({"generation": 2, "homes": []}, type=_table()))
+    assert (await door.get("/ready"))[2]["missing"] == ["parrot"]
+    ready = await open_up()
+    assert (await ready.get("/ready"))[2] == {"status": "ready", "missing": []}
+
+
+def _table() -> Any:
+    from hoonify_router.types import RoutingTable
+
+    return RoutingTable
+
+
+async def test_plugins_bring_routes_of_their_own(open_up: OpenDoor) -> None:
+    """Ordinary Sanic handlers."""
+
+    async def motd(request: Any) -> Any:
+        return text("hello")
+
+    door = await open_up(routes=(Route("/motd", motd), Route("/motd2", motd, ("GET", "POST"))))
+    status, _, body = await door.ask(b"GET /motd HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (status, body) == (200, b"hello")
+    status, _, body = await door.ask(
+        b"POST /motd2 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+    )
+    assert (status, body) == (200, b"hello")
