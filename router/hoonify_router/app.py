@@ -40,7 +40,7 @@ from hoonify_router.orphans import (
     clean_up_in_background,
     when_parent_dies,
 )
-from hoonify_router.processes import CANNOT_START, ProcessWatch
+from hoonify_router.processes import CANNOT_START, ProcessWatch, signals_held_back
 from hoonify_router.routes import add_routes
 from hoonify_router.shaping import Shaper
 from hoonify_router.supervisor import run_supervisor
@@ -109,15 +109,17 @@ def serve(
     try:
         door = open_door(server.host, server.port)
     except OSError as error:
-        where = f"{server.host}:{server.port}"
         why = error.strerror or str(error)
-        print(f"hoonify-router: cannot listen on {where}: {why}", file=sys.stderr)
-        return 2
+        return _refuse(f"cannot listen on {server.host}:{server.port}: {why}")
     server = msgspec.structs.replace(server, port=door.getsockname()[1])
     loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
-    with door, runtime_dir() as folder:
+    with signals_held_back(), door, runtime_dir() as folder:
         launch = Launch(loaded, base_url(server.host, server.port), folder)
-        runfile.announce(loaded, address=launch.address, supervisor=folder / SOCKET_NAME)
+        try:
+            runfile.announce(loaded, address=launch.address, supervisor=folder / SOCKET_NAME)
+        except OSError as error:
+            why = error.strerror or str(error)
+            return _refuse(f"the state folder {loaded.state_dir} cannot be written: {why}")
         try:
             return _run_processes(launch, door)
         finally:
@@ -172,10 +174,7 @@ def _run_processes(launch: Launch, door: Any) -> int:
         motd=False,
         backlog=BACKLOG,
     )
-    try:
-        Sanic.serve(primary=app, app_loader=AppLoader(factory=partial(_gateway_app, launch)))
-    except KeyboardInterrupt:  # before the watch took over
-        return 0
+    Sanic.serve(primary=app, app_loader=AppLoader(factory=partial(_gateway_app, launch)))
     return watches[0].status if watches else 1
 
 
@@ -253,8 +252,12 @@ async def _connect(client: SupervisorClient) -> None:
 
 
 def _cannot_start(why: str) -> SystemExit:
+    return SystemExit(_refuse(why))
+
+
+def _refuse(why: str) -> int:
     print(f"hoonify-router: {why}", file=sys.stderr, flush=True)
-    return SystemExit(CANNOT_START)
+    return CANNOT_START
 
 
 async def _leave_orphaned(launch: Launch, gateway: Gateway) -> None:

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 CANNOT_START = 2
 """Exit status of a process that has said why it cannot start; to start it again would not help."""
 
+_FROM_A_TERMINAL = (signal.SIGINT, signal.SIGHUP)
+STOPPING = (*_FROM_A_TERMINAL, signal.SIGTERM)
+"""Signals that stop a router in good order."""
+
 _QUICK = 10.0
 _GIVE_UP_AFTER = 5
 _LONGEST_PAUSE = 30.0
@@ -30,8 +35,8 @@ class ProcessWatch:
 
     Sanic's loop does not start a dead process again, gives every one ten seconds to leave and then
     kills it in mid-answer; and Ctrl-C, which the terminal sends to all processes, reaches its children
-    twice. Here children never hear Ctrl-C itself, only SIGTERM from this process, once; they drain
-    for up to ``patience`` seconds. A second Ctrl-C ends them at once.
+    twice. Here children never hear the terminal itself, only SIGTERM from this process, once; they
+    drain for up to ``patience`` seconds. A second Ctrl-C ends them at once.
 
     Args:
         manager: Has the processes.
@@ -55,10 +60,13 @@ class ProcessWatch:
 
     def run(self) -> None:
         """Start everything and return when everything has ended."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        with _children_deaf_to_ctrl_c():
-            self._manager.start()  # type: ignore[no-untyped-call]
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup
+                signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        if not self._signals:
+            with signals_held_back(_FROM_A_TERMINAL):
+                self._manager.start()  # type: ignore[no-untyped-call]
         for process in self._processes():
             self._started[process.name] = time.monotonic()
         try:
@@ -118,7 +126,7 @@ class ProcessWatch:
             if due <= now:
                 del self._due[process.name]
                 self._started[process.name] = now
-                with _children_deaf_to_ctrl_c():
+                with signals_held_back(_FROM_A_TERMINAL):
                     process.restart()  # type: ignore[no-untyped-call]
 
     def _pause_after(self, process: WorkerProcess, now: float) -> float:
@@ -142,7 +150,8 @@ class ProcessWatch:
         deadline = time.monotonic() + self._patience
         asked = self._signals
         if asked:
-            print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError, ValueError):  # nobody may be reading any more
+                print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
         self._send(signal.SIGTERM)
         while running := [process for process in self._processes() if _lives(process)]:
             left = deadline - time.monotonic()
@@ -159,9 +168,10 @@ class ProcessWatch:
 
 
 @contextlib.contextmanager
-def _children_deaf_to_ctrl_c() -> Iterator[None]:
-    """Block SIGINT while processes are started: they inherit it blocked, here it is only late."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def signals_held_back(numbers: Iterable[signal.Signals] = STOPPING) -> Iterator[None]:
+    """Block signals: here they are only late, and processes started meanwhile never hear them."""
+    resource_tracker.ensure_running()  # whoever starts it under the mask lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hoonify_router.processes import CANNOT_START, ProcessWatch
+from hoonify_router.processes import CANNOT_START, STOPPING, ProcessWatch, signals_held_back
 
 
 class Actor:
@@ -20,13 +22,13 @@ class Actor:
 
     Args:
         name: Its name.
+        pid: Its process id.
         dies_unseen: It ends right after it has been seen alive, before anybody waits for it.
     """
 
-    pid = None
-
-    def __init__(self, name: str, *, dies_unseen: bool = False) -> None:
+    def __init__(self, name: str, pid: int = 0, *, dies_unseen: bool = False) -> None:
         self.name = name
+        self.pid = pid
         self.exitcode: int | None = None
         self._dies_unseen = dies_unseen
         self._read, self._write = os.pipe()
@@ -49,14 +51,17 @@ class Actor:
 
 
 class Manager:
-    """As much of Sanic's manager as the watch needs."""
+    """As much of Sanic's manager as the watch needs.
 
-    def __init__(self, *actors: Actor) -> None:
+    Args:
+        actors: Its processes, which live from the beginning.
+        on_start: What happens while they are started.
+    """
+
+    def __init__(self, *actors: Actor, on_start: Callable[[], None] = lambda: None) -> None:
         self.workers = [SimpleNamespace(processes=actors)]
         self.monitor_subscriber, self._publisher = Pipe()
-
-    def start(self) -> None:
-        """Start nothing; actors live from the beginning."""
+        self.start = on_start
 
     def cleanup(self) -> None:
         for actor in self.workers[0].processes:
@@ -65,21 +70,80 @@ class Manager:
         self._publisher.close()
 
 
+class DeadTerminal(io.StringIO):
+    """Standard error when its terminal was closed, its pipe is broken, or its disk is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Give the test process its signal handlers back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def actor(monkeypatch: pytest.MonkeyPatch) -> Actor:
+    """Return one that ends when it is told to."""
+    actor = Actor("obedient", pid=1)
+    monkeypatch.setattr(os, "kill", lambda pid, number: actor.die(0))
+    return actor
+
+
+def run(manager: Any, patience: float = 60.0) -> ProcessWatch:
+    watch = ProcessWatch(manager, patience)
+    watch.run()
+    return watch
+
+
 @pytest.mark.timeout(20)
 def test_it_never_sleeps_past_a_process_that_ends_between_two_looks() -> None:
     """A process that ends after it was seen alive and before the wait is noticed at once."""
-    manager: Any = Manager(Actor("first", dies_unseen=True), Actor("second", dies_unseen=True))
-    watch = ProcessWatch(manager, patience=5.0)
+    manager = Manager(Actor("first", dies_unseen=True), Actor("second", dies_unseen=True))
     began = time.monotonic()
-    watch.run()
+    watch = run(manager, patience=5.0)
     assert time.monotonic() - began < 2.5
     assert watch.status == CANNOT_START
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("number", STOPPING)
+def test_ctrl_c_a_service_manager_and_a_closed_terminal_stop_it(
+    actor: Actor, number: signal.Signals
+) -> None:
+    """Each of these signals makes it tell its processes to stop, and end well."""
+    watch = run(Manager(actor, on_start=lambda: signal.raise_signal(number)))
+    assert (watch.status, actor.exitcode) == (0, 0)
+
+
+@pytest.mark.timeout(20)
+def test_nohup_is_respected(actor: Actor) -> None:
+    """Who was started to outlive its terminal does not hear that the terminal was closed."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run(Manager(actor, on_start=lambda: signal.raise_signal(signal.SIGTERM)))
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.timeout(20)
+def test_a_stop_needs_nobody_who_reads(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard error is of no use any more, the processes are told to stop all the same."""
+    monkeypatch.setattr(sys, "stderr", DeadTerminal())
+    watch = run(Manager(actor, on_start=lambda: signal.raise_signal(signal.SIGTERM)))
+    assert (watch.status, actor.exitcode) == (0, 0)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_that_comes_too_early_is_only_late(number: signal.Signals) -> None:
+    """What is pressed while the router is being put together is obeyed before anything is started."""
+    actor = Actor("never started")
+    actor.die(0)
+    started: list[bool] = []
+    with signals_held_back():
+        signal.raise_signal(number)
+        watch = run(Manager(actor, on_start=lambda: started.append(True)))
+    assert (watch.status, started) == (0, [])
