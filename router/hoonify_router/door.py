@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import shutil
 import socket
 import tempfile
@@ -46,10 +47,18 @@ def base_url(host: str, port: int) -> str:
 
 @contextlib.contextmanager
 def runtime_dir() -> Iterator[Path]:
-    """Make a private folder whose path is short enough for the names of sockets in it."""
+    """Make a private folder whose path is short enough for the names of sockets in it.
+
+    Sockets of multiprocessing go there too: a folder of its own may have a path of any length, and stays
+    behind when this process is killed.
+    """
     parent = tempfile.gettempdir()
     folder = tempfile.mkdtemp(prefix="hoonify_", dir=parent if len(parent) < 60 else "/tmp")
+    inherited = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    before = inherited.get("tempdir")
+    inherited["tempdir"] = folder
     try:
         yield Path(folder)
     finally:
+        inherited["tempdir"] = before
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import stat
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,11 @@ def test_the_folder_is_private_short_and_gone_afterwards(
     with pytest.raises(RuntimeError), runtime_dir() as folder:
         raise RuntimeError
     assert not folder.exists()
+
+
+def test_sockets_of_multiprocessing_are_in_the_private_folder() -> None:
+    """So nothing of it stays behind, and no path is too long, wherever temporary files go."""
+    with runtime_dir() as folder:
+        assert get_temp_dir() == str(folder)
+    with runtime_dir() as other:
+        assert get_temp_dir() == str(other)
