@@ -70,13 +70,7 @@ class ProcessWatch:
         for process in self._processes():
             self._started[process.name] = time.monotonic()
         try:
-            while not self._signals:
-                self._start_again_what_died()
-                if self.status:
-                    break
-                known = self._due  # these have ended, their turn to be started again will come
-                watched = [one for one in self._processes() if one.name not in known]
-                self._wait(self._next_due(), watched)
+            self._watch()
             self._stop()
         finally:
             self._manager.cleanup()  # type: ignore[no-untyped-call]
@@ -111,6 +105,20 @@ class ProcessWatch:
         return max(0.0, min(self._due.values()) - time.monotonic())
 
     # ------------------------------------------------------------ while all is well
+
+    def _watch(self) -> None:
+        """Return when it is time to stop."""
+        try:
+            while not self._signals:
+                self._start_again_what_died()
+                if self.status:
+                    return
+                known = self._due  # these have ended, their turn to be started again will come
+                watched = [one for one in self._processes() if one.name not in known]
+                self._wait(self._next_due(), watched)
+        except Exception:  # such as that Sanic's own helper process, which it needs, was killed
+            log.exception("stopping, because the processes cannot be watched any more")
+            self.status = 1
 
     def _start_again_what_died(self) -> None:
         now = time.monotonic()

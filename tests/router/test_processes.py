@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -147,3 +148,16 @@ def test_a_signal_that_comes_too_early_is_only_late(number: signal.Signals) -> N
         signal.raise_signal(number)
         watch = run(Manager(actor, on_start=lambda: started.append(True)))
     assert (watch.status, started) == (0, [])
+
+
+@pytest.mark.timeout(20)
+def test_what_cannot_be_watched_any_more_is_stopped(
+    actor: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When a process cannot be started again, the others do not run on without a watch."""
+    broken = Actor("broken")
+    broken.die(1)
+    broken.restart = Mock(side_effect=BrokenPipeError)  # type: ignore[attr-defined]
+    watch = run(Manager(broken, actor))
+    assert (watch.status, actor.exitcode) == (1, 0)
+    assert "stopping, because the processes cannot be watched any more" in caplog.text
