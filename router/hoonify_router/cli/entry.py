@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
+import errno
 import sys
 from collections.abc import Sequence
 
 from hoonify_router.cli import check, models, plugins_list, schema, serve
-from hoonify_router.cli.output import complain, warn
+from hoonify_router.cli.output import complain, drop_output, prepare_streams, warn
 from hoonify_router.cli.parser import Installed, UnknownName, UsageError, build_parser, split_config
 from hoonify_router.cli.preparation import prepare
 from hoonify_router.errors import ConfigError, PluginError
@@ -18,6 +18,7 @@ from hoonify_router.loader import collect_commands, load_plugins, plugin_context
 BUILT_IN = (serve.COMMAND, check.COMMAND, models.COMMAND, plugins_list.COMMAND, schema.COMMAND)
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+DISK_FULL = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The words after ``hoonify-router``; default: those of this process.
     """
+    prepare_streams()
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
@@ -33,10 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left; keep the interpreter from complaining at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left
+        drop_output()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        drop_output()
+        complain(f"cannot write: {error.strerror}")
+        return DISK_FULL
 
 
 def _run(words: list[str]) -> int:

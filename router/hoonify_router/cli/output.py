@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PROGRAM = "hoonify-router"
+
+
+def prepare_streams() -> None:
+    """Make the standard streams fit for use, whatever we were started with.
+
+    One that is closed is opened on the null device: the next file or socket would get its number, and
+    would be taken for the standard stream by all processes that we start.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            if null == number:
+                os.set_inheritable(null, True)
+            setattr(sys, name, open(null, "w" if number else "r"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Forget what could not be written, so that the interpreter does not complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(*lines: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hoonify_router import __version__
 from hoonify_router.api import Command
@@ -65,6 +65,18 @@ class BuiltIn:
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that raises ``UsageError`` and guesses what was meant."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known, here in the sub-command that does not know it."""
+        found, rest = super().parse_known_args(args, namespace)
+        for word in rest:
+            if word.startswith("-"):
+                name = word.partition("=")[0]
+                hint = did_you_mean(name, self._option_string_actions).replace("'", "")
+                self.error(f"there is no option {name}{hint}")
+        if rest:
+            self.error(f"{' '.join(rest)!r} is too much")
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         """Raise ``message`` as a ``UsageError``."""
         if found := INVALID_CHOICE.search(message):
@@ -82,8 +94,7 @@ class Parser(argparse.ArgumentParser):
 
 def split_config(words: list[str]) -> tuple[str | None, list[str]]:
     """Take ``--config FILE`` from anywhere on the line, so that plugins' commands need not declare it."""
-    parser = _config_parser()
-    found, rest = parser.parse_known_args(words)
+    found, rest = argparse.ArgumentParser.parse_known_args(_config_parser(), words)
     return found.config, rest
 
 
@@ -121,5 +132,11 @@ def build_parser(built_in: Iterable[BuiltIn], commands: Iterable[Command]) -> Pa
 
 def _config_parser() -> Parser:
     parser = Parser(PROGRAM, add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    parser.add_argument("--config", metavar="FILE", type=_file, help=CONFIG_HELP)
     return parser
+
+
+def _file(text: str) -> str:
+    if not text:  # of a variable that is not set, say: another file than was meant is no good guess
+        raise argparse.ArgumentTypeError("expected a file")
+    return text

@@ -60,12 +60,23 @@ def test_no_command_is_a_mistake_with_help(run: Run) -> None:
         ),
         (["plugins", "lst"], "there is no action 'lst', did you mean 'list'? (there are: list)"),
         (["keys", "creat"], "there is no action 'creat', did you mean 'create'?"),
-        (["serve", "--prot", "1"], "unrecognized arguments: --prot 1; see `hoonify-router"),
+        (
+            ["serve", "--prot", "1"],
+            "there is no option --prot, did you mean --port?; see `hoonify-router serve --help`",
+        ),
+        (["serve", "--prot=1"], "there is no option --prot, did you mean --port?;"),
+        (["keys", "list", "--xml"], "there is no option --xml; see `hoonify-router keys list"),
+        (["--verison"], "there is no option --verison, did you mean --version?; see `hoonify-"),
+        (
+            ["check", "config/router.yaml"],
+            "'config/router.yaml' is too much; see `hoonify-router c",
+        ),
         (["serve", "--port", "x"], "argument --port: expected a number from 0 to 65535, not 'x'"),
         (["serve", "--port", "65536"], "argument --port: expected a number from 0 to 65535"),
         (["serve", "--workers", "0"], "argument --workers: expected a number from 1 to 256"),
         (["check", "--config"], "argument --config: expected one argument"),
-        (["serve", "--conf", "x"], "unrecognized arguments: --conf x"),
+        (["check", "--config="], "argument --config: expected a file; see `hoonify-router --help`"),
+        (["serve", "--conf", "x"], "there is no option --conf, did you mean --config?;"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(

@@ -114,6 +114,54 @@ def test_a_reader_that_leaves_is_no_drama(folder: Path, command: list[str]) -> N
     assert done.returncode in (0, 141)
 
 
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_closed_streams_are_no_drama(folder: Path, closed: tuple[int, ...]) -> None:
+    """A service manager may start us without any, and nothing else may take their numbers."""
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    code = (
+        "import os, sys; from hoonify_router.cli import main; status = main(['keys', 'list']);"
+        "null = os.stat(os.devnull);"
+        f"there = all(os.path.samestat(os.fstat(n), null) for n in {closed});"
+        "sys.exit(status if there else 3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stderr=None if 2 in closed else subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=close,
+    )
+    assert (done.returncode, done.stderr or "") == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told(folder: Path) -> None:
+    """Not with a traceback, and not with exit status 0."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "hoonify-router: cannot write: No space left on device\n"
+
+
+def test_what_the_output_cannot_encode_is_escaped(folder: Path) -> None:
+    """An old locale is no reason to fail."""
+    (folder / "config" / "router.yaml").write_text(WIDE.replace("A provider", "Ünser"))
+    done = piped("models", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, "\\xdcnser" in done.stdout) == (0, True)
+
+
 def test_checking_imports_nothing_heavy(folder: Path) -> None:
     """No web server, no engine: the command answers at once."""
     code = (
