@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PROGRAM = "hoonify-router"
+GAP = 3
+LEAST_ROOM = 36  # with less room than this beside its row, a long text goes below it
 
 
 def prepare_streams() -> None:
@@ -84,9 +86,22 @@ def _show_rich_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    lines = [[Text(cell, styles.get(cell, "")) for cell in row] for row in rows]
+    heads = [Text(column, "bold") for column in columns]
+    widths = [max(cell.cell_len for cell in column) for column in zip(heads, *lines, strict=True)]
+    room = console.width - sum(width + GAP for width in widths[:-1])
+    if room >= min(widths[-1], LEAST_ROOM):
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+        return
+    for *cells, last in ([*heads[:-1], Text()], *lines):
+        for cell, width in zip(cells, widths, strict=False):
+            cell.pad_right(width + GAP - cell.cell_len)
+        console.print(Text.assemble(*cells), soft_wrap=True)
+        if last:
+            console.print(Text.assemble("    ", last), soft_wrap=True)

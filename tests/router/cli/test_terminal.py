@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,10 @@ models:
 """
 
 
-def on_a_terminal(*words: str) -> tuple[int, str]:
+def on_a_terminal(*words: str, width: int = 120) -> tuple[int, str]:
     """Run the command with its output on a pseudo-terminal; return status and what it shows."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width)}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(
         [PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
@@ -72,6 +73,18 @@ def test_a_pipe_is_never_wrapped(folder: Path) -> None:
     assert len(line) > 120
     assert line.split()[0].endswith("narrow-terminal")
     assert line.index("echo") == head.index("BACKEND")
+
+
+def test_a_narrow_terminal_gets_long_texts_below_their_rows(folder: Path) -> None:
+    """A column of a few letters would make ten lines of one."""
+    long = "Test instrument without a model: says the last message again, or what a script wants."
+    for width in (40, 80):
+        _, shown = on_a_terminal("plugins", "list", width=width)
+        lines = re.sub("\x1b\\[[0-9;]*m", "", shown).splitlines()
+        at = lines.index(f"    {long}")
+        assert lines[at - 1].split()[:3] == ["echo", "worker", "backend"]
+    _, shown = on_a_terminal("plugins", "list", width=160)
+    assert any("worker backend" in line and long in line for line in shown.splitlines())
 
 
 def test_the_module_is_the_command(folder: Path) -> None:
