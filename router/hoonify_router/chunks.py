@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ DONE = b"data: [DONE]\n\n"
 PING = b": waiting\n\n"
 
 _encode = msgspec.json.Encoder().encode
-_CHOICE = b'{"index":0,'
 _SPOKEN = b'},"logprobs":null,"finish_reason":null}'
 
 
@@ -27,7 +26,7 @@ class Chunks:
         with_usage: Whether the client asked for usage; then every other chunk says ``"usage":null``.
     """
 
-    __slots__ = ("_content", "_end", "_prefix", "_spoken", "first_choice", "with_usage")
+    __slots__ = ("_content", "_end", "_prefix", "_spoken", "with_usage")
 
     def __init__(self, completion_id: str, created: int, model: str, with_usage: bool) -> None:
         self._prefix = b"".join(
@@ -41,8 +40,7 @@ class Chunks:
         )
         self._end = b'],"usage":null}\n\n' if with_usage else b"]}\n\n"
         self._spoken = _SPOKEN + self._end
-        self.first_choice = self._prefix + _CHOICE
-        self._content = self.first_choice + b'"delta":{"content":'
+        self._content = self._prefix + b'{"index":0,"delta":{"content":'
         self.with_usage = with_usage
 
     def role(self, index: int) -> bytes:
@@ -54,6 +52,13 @@ class Chunks:
         if index == 0:
             return self._content + _encode(text) + self._spoken
         return self._delta(index, b'"content":' + _encode(text))
+
+    def escaped(self, texts: Iterable[bytes], thinks: bool) -> bytes:
+        """Return a chunk for each text; they are the insides of JSON strings."""
+        before, after = self._content + b'"', b'"' + self._spoken
+        if thinks:
+            before = self._prefix + b'{"index":0,"delta":{"reasoning_content":"'
+        return b"".join([before + text + after for text in texts])
 
     def reasoning(self, text: str, index: int) -> bytes:
         """Return a chunk with a piece of what the model thinks."""

@@ -53,11 +53,6 @@ class ChatStream(Answer):
         """Whether the client has read a real event: no other home may answer any more."""
         return self._spoken != 0
 
-    @property
-    def with_usage(self) -> bool:
-        """Whether the client asked for usage."""
-        return self._chunks.with_usage
-
     def text(self, text: str, index: int = 0) -> None:
         """Write a piece of the answer."""
         if text and self._may_speak(index):
@@ -73,15 +68,13 @@ class ChatStream(Answer):
         if self._may_speak(index):
             self._write(self._chunks.parts(fields, index, logprobs), index)
 
-    def passed(self, tails: Iterable[bytes]) -> None:
-        """Write chunks of an engine that speaks OpenAI's format itself.
+    def escaped(self, texts: Iterable[bytes], thinks: bool = False) -> None:
+        """Write pieces of the first answer that are escaped for JSON already, without their quotes.
 
-        Each is what followed ``"choices":[{"index":0,`` in the engine's chunk, without the line ends; the
-        adapter vouches that it neither finishes the choice nor speaks of another one.
+        The adapter vouches that each is the inside of a JSON string.
         """
         if self._may_speak(0):
-            start = self._chunks.first_choice
-            self._write(b"".join([start + tail + b"\n\n" for tail in tails]), 0)
+            self._write(self._chunks.escaped(texts, thinks), 0)
 
     def cork(self) -> None:
         """Collect what is said until ``uncork``: one write costs as much as a hundred joined texts."""

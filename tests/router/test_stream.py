@@ -114,7 +114,7 @@ def test_an_engine_that_stops_speaking_has_not_finished() -> None:
         ("finish", "reasoning"),
         ("finish", "parts"),
         ("finish", "finish"),
-        ("finish", "passed"),
+        ("finish", "escaped"),
     ],
 )
 def test_nobody_speaks_after_the_finish(first: str, second: str) -> None:
@@ -124,7 +124,7 @@ def test_nobody_speaks_after_the_finish(first: str, second: str) -> None:
         "reasoning": lambda s: s.reasoning("x"),
         "parts": lambda s: s.parts({"content": "x"}),
         "finish": lambda s: s.finish("stop"),
-        "passed": lambda s: s.passed([b'"delta":{"content":"x"},"finish_reason":null}]}']),
+        "escaped": lambda s: s.escaped([b"x"]),
     }
     stream, sheet, ends = make()
     stream.text("a")
@@ -184,7 +184,7 @@ CALLS = st.one_of(
     st.tuples(st.just("reasoning"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("parts"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("finish"), st.sampled_from(["stop", "length", "bad"]), st.integers(-1, 3)),
-    st.tuples(st.just("passed"), st.text(max_size=5), st.just(0)),
+    st.tuples(st.just("escaped"), st.text(max_size=5), st.just(0)),
     st.tuples(st.just("count"), st.integers(0, 9), st.integers(0, 9)),
     st.tuples(st.sampled_from(["cork", "uncork"]), st.none(), st.none()),
     st.tuples(st.just("complete"), st.none(), st.none()),
@@ -197,11 +197,8 @@ def play(stream: ChatStream, call: tuple[str, Any, Any]) -> None:
     what, first, second = call
     if what == "parts":
         stream.parts({"content": first}, second)
-    elif what == "passed":
-        usage = ',"usage":null' if stream.with_usage else ""
-        text = json.dumps(first)
-        tail = f'"delta":{{"content":{text}}},"logprobs":null,"finish_reason":null}}]{usage}}}'
-        stream.passed([tail.encode()])
+    elif what == "escaped":
+        stream.escaped([json.dumps(first)[1:-1].encode()])
     elif what == "count":
         stream.count(Usage(first, second))
     elif what in ("complete", "cork", "uncork"):
@@ -237,7 +234,7 @@ def test_whatever_an_engine_does_the_stream_is_true(
         assert read.usage is None
     said: dict[int, str] = {}
     for what, first, second in calls:
-        if what in ("text", "parts", "passed"):
+        if what in ("text", "parts", "escaped"):
             said[second] = said.get(second, "") + first
     for index, text in read.texts.items():
         assert said.get(index, "").startswith(text)

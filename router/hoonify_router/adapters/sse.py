@@ -1,9 +1,10 @@
 """A server home's stream of events, passed on with the least work that the truth allows.
 
-Servers send the same beginning in every chunk of a stream: id, time, model, up to the first choice. It
-is learnt from a decoded chunk; from then on a chunk that begins so, speaks of one choice, does not finish
-it and holds neither an error nor usage is passed on as it is behind our own beginning (a comparison and a
-few searches, about a microsecond). Every other event is decoded and told to the answer, which checks it.
+In the chunks of one stream only the text differs. What stands before and after it is learnt from a chunk
+that was decoded; from then on a chunk with the same beginning and the same end has only its text taken
+out and goes on between our own beginning and end (see ``_Mould``). That is proof enough: the same keys at
+the same places, one choice, no finish, no error, no usage, a text without escapes. Every other event is
+decoded and told to the answer, which checks it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from hoonify_router.adapters.refusals import stream_refusal
 from hoonify_router.adapters.usage import ServerUsage
@@ -22,25 +23,45 @@ from hoonify_router.stream import ChatStream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 
-_FINISH = b'"finish_reason":'
-_UNFINISHED = b'"finish_reason":null'
-_USAGE = b',"usage":'
-_NO_USAGE = b',"usage":null'
-_ERROR = b'"error":'
-_DONE = b"data: [DONE]"
-_BEGINNING = re.compile(
-    rb'data: \{(?:"[a-z_]+":(?:"[^"\\]*"|[0-9]+|null|true|false),)*"choices":\[\{"index":0,'
+_SCALAR = rb'"[a-z_]+": ?(?:"[^"\\]*"|-?[0-9]+|null|true|false)'
+_NULL = rb'"[a-z_]+": ?null'
+_BEFORE = re.compile(
+    rb"data: \{(?:" + _SCALAR + rb', ?)*"choices": ?\[\{"index": ?0, ?"delta": ?\{'
+    rb"(?:(?:" + _NULL + rb'|"role": ?"assistant"|"content": ?""), ?)*'
+    rb'"(content|reasoning_content|reasoning)": ?"'
 )
-_NAMES = (b'"id":', b'"created":', b'"model":', b'"object":')
-_MEANINGLESS = frozenset({b"null", b'""', b"[]", b"{}"})
+_AFTER = re.compile(
+    rb'"(?:, ?' + _NULL + rb")*\}(?:, ?" + _NULL + rb")*\}\](?:, ?" + _SCALAR + rb")*\}"
+)
+_UNFINISHED = re.compile(rb'"finish_reason": ?null')
+_NOT_PLAIN = re.compile(rb'["\\\\\x00-\x1f]')
+_MOULDS = 6  # how often a stream may teach us; most need two
 _BROKEN = "The model's engine sent an answer that makes no sense."
 _GIVEN_UP = frozenset({"abort", "cancelled", "error", "insufficient_system_resource"})
 _LENGTHS = frozenset({"length", "max_tokens", "model_length"})
 
 
+class _Delta(Struct):
+    """What OpenAI's schema knows of a delta, and the two names that thoughts have."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Return everything that is there beside the texts."""
+        names = ("refusal", "tool_calls", "function_call", "audio")
+        return {name: value for name in names if (value := getattr(self, name))}
+
+
 class _Choice(Struct):
     index: int = 0
-    delta: dict[str, Raw] | None = None
+    delta: _Delta | None = None
     finish_reason: str | None = None
     logprobs: Any = None
 
@@ -52,15 +73,57 @@ class _Chunk(Struct):
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
-_decode_text = msgspec.json.Decoder(str).decode
 
 
-def _beginning_of(event: bytes) -> bytes:
-    """Return what later chunks will begin with too, if all the names are in it that are to be ours."""
-    match = _BEGINNING.match(event)
-    if match is None or not all(name in match[0] for name in _NAMES):
-        return b""
-    return match[0]
+class _Mould:
+    """Beginning and end that the chunks of one stream have in common.
+
+    Args:
+        before: Everything up to the text's opening quote, the quote included.
+        after: Everything from its closing quote on.
+        thinks: Whether the text is a thought.
+    """
+
+    __slots__ = ("_after", "_before", "_frame", "thinks")
+
+    def __init__(self, before: bytes, after: bytes, thinks: bool) -> None:
+        self._before = before
+        self._after = after
+        self._frame = len(before) + len(after)
+        self.thinks = thinks
+
+    def text_of(self, event: bytes) -> bytes | None:
+        """Return the text in ``event``, as JSON has it, or ``None`` if the event must be decoded."""
+        if not (event.startswith(self._before) and event.endswith(self._after)):
+            return None
+        text = event[len(self._before) : -len(self._after)]
+        if len(event) < self._frame or _NOT_PLAIN.search(text) is not None:
+            return None
+        return text if text.isascii() or _is_utf8(text) else None
+
+
+def learn(event: bytes) -> _Mould | None:
+    """Return the mould of a chunk with a text, if it is one whose every part is understood."""
+    before = _BEFORE.match(event)
+    if before is None or not all(name in before[0] for name in (b'"id":', b'"model":')):
+        return None
+    end = event.find(b'"', before.end())
+    after = event[end:]
+    if (
+        event[end - 1 : end] == b"\\" or _AFTER.fullmatch(after) is None
+    ):  # a quote of the text's own
+        return None
+    if _UNFINISHED.search(after) is None or b'"error"' in after or b'"error"' in before[0]:
+        return None
+    return _Mould(before[0], after, thinks=before[1] != b"content")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def tell_finish(told: str, answer: Answer, index: int) -> None:
@@ -80,11 +143,12 @@ class EventReader:
         answer: Where they go.
     """
 
-    __slots__ = ("_answer", "_beginning", "_rest")
+    __slots__ = ("_answer", "_mould", "_rest", "_to_learn")
 
     def __init__(self, answer: ChatStream) -> None:
         self._answer = answer
-        self._beginning = b""
+        self._mould: _Mould | None = None
+        self._to_learn = _MOULDS if answer.choices == 1 else 0
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
@@ -95,24 +159,27 @@ class EventReader:
             data = self._with_plain_lines(data)
         if self._rest:
             data = self._rest + data
-        place, passed = 0, []
-        while (end := data.find(b"\n\n", place)) >= 0:
-            event = data[place:end]
-            place = end + 2
-            tail = self._passable(event)
-            if tail:
-                passed.append(tail)
+        *events, self._rest = data.split(b"\n\n")
+        texts: list[bytes] = []
+        mould = self._mould
+        for event in events:
+            text = mould.text_of(event) if mould is not None else None
+            if text is not None:
+                if text:
+                    texts.append(text)
                 continue
-            if passed:
-                self._answer.passed(passed)
-                passed = []
+            self._pass(texts)
             self._read(event)
-        if passed:
-            self._answer.passed(passed)
-        self._rest = data[place:]
+            mould = self._mould
+        self._pass(texts)
         if len(self._rest) > MAX_EVENT_BYTES:
             self._answer.fail(EngineDead(_BROKEN))
             self._rest = b""
+
+    def _pass(self, texts: list[bytes]) -> None:
+        if texts and self._mould is not None:
+            self._answer.escaped(texts, self._mould.thinks)
+            texts.clear()
 
     def close(self) -> None:
         """The body is complete: what is left is an event without its empty line."""
@@ -130,38 +197,12 @@ class EventReader:
             data, held = data[:-1], b"\r"
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
 
-    def _passable(self, event: bytes) -> bytes:
-        """Return what may be passed on of an event, or nothing if it must be read."""
-        beginning = self._beginning
-        if not beginning or not event.startswith(beginning):
-            return b""
-        place = event.find(_FINISH)
-        if (
-            not event.startswith(_UNFINISHED, place)
-            or event.find(_FINISH, place + 1) >= 0
-            or event.find(_ERROR) >= 0
-            or event.find(b"\n") >= 0
-            or not event.endswith(b"}")
-        ):
-            return b""
-        tail = event[len(beginning) :]
-        place = tail.rfind(_USAGE)
-        if place >= 0:
-            if not tail.startswith(_NO_USAGE, place):
-                return b""
-            if not self._answer.with_usage:
-                tail = tail[:place] + tail[place + len(_NO_USAGE) :]
-        elif self._answer.with_usage:
-            tail = tail[:-1] + b',"usage":null}'
-        return tail
-
     def _read(self, event: bytes) -> None:
-        if event == _DONE:
-            self._answer.complete()
-            return
-        data = b"\n".join(
-            line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")
-        )
+        if event.startswith(b"data: ") and b"\n" not in event:
+            data = event[6:]
+        else:
+            lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
+            data = b"\n".join([line.removeprefix(b" ") for line in lines])
         if not data:  # a comment, or the like
             return
         if data == b"[DONE]":
@@ -169,34 +210,32 @@ class EventReader:
             return
         try:
             chunk = _decode(data)
-            self._tell(chunk)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             self._answer.fail(EngineDead(_BROKEN))
             return
-        if not self._beginning and self._answer.choices == 1 and self._answer.begun:
-            self._beginning = _beginning_of(event)
-
-    def _tell(self, chunk: _Chunk) -> None:
-        answer = self._answer
         if chunk.error is not None:
-            answer.fail(stream_refusal(chunk.error))
+            self._answer.fail(stream_refusal(chunk.error))
             return
         for choice in chunk.choices or ():
-            self._tell_choice(choice)
+            self._tell(choice)
         if chunk.usage is not None:
-            answer.count(chunk.usage.as_usage())
+            self._answer.count(chunk.usage.as_usage())
+        if self._to_learn and chunk.choices and self._answer.begun:
+            self._to_learn -= 1
+            self._mould = learn(event) or self._mould
 
-    def _tell_choice(self, choice: _Choice) -> None:
-        answer, index = self._answer, choice.index
-        fields = {
-            name: value
-            for name, value in (choice.delta or {}).items()
-            if name != "role" and bytes(value) not in _MEANINGLESS
-        }
-        logprobs = choice.logprobs
-        if set(fields) == {"content"} and logprobs is None:
-            answer.text(_decode_text(fields["content"]), index)
-        elif fields or logprobs is not None:
-            answer.parts(fields, index, logprobs)
+    def _tell(self, choice: _Choice) -> None:
+        answer, index, delta = self._answer, choice.index, choice.delta
+        if delta is not None:
+            if thought := delta.reasoning_content or delta.reasoning:
+                answer.reasoning(thought, index)
+            parts = delta.parts
+            if choice.logprobs is not None and delta.content:
+                answer.parts({**parts, "content": delta.content}, index, choice.logprobs)
+            else:
+                if delta.content:
+                    answer.text(delta.content, index)
+                if parts:
+                    answer.parts(parts, index)
         if choice.finish_reason:
             tell_finish(choice.finish_reason, answer, index)

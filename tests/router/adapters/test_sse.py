@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.router.reading import Read, Sheet, read_stream
 
+from hoonify_router.adapters import sse
 from hoonify_router.adapters.sse import EventReader
 from hoonify_router.chunks import Chunks
 from hoonify_router.errors import EngineDead, Overloaded, RouterError, envelope
@@ -102,10 +103,72 @@ def test_an_ordinary_stream_comes_through_under_our_names() -> None:
     assert line.stream.usage.completion_tokens == 2
 
 
-def test_most_chunks_are_passed_on_without_being_decoded() -> None:
-    """Their own extra keys show it: only a decoded chunk loses them."""
-    line = Line().feed(plain("a", "b", "c"))
-    assert line.sheet.data.count(b'"matched_stop":null') == 2
+FORMS: dict[str, Any] = {
+    "vllm": {"logprobs": None, "finish_reason": None},
+    "sglang": {"logprobs": None, "finish_reason": None, "matched_stop": None},
+    "bare": {"finish_reason": None},
+}
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("key", ["content", "reasoning_content", "reasoning"])
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("usage", [{}, {"usage": None}])
+def test_most_chunks_are_passed_on_without_being_decoded(
+    form: str, key: str, spaced: bool, usage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the forms that servers write: only the first one with a text is."""
+    decoded = []
+
+    def decode(data: bytes) -> Any:
+        decoded.append(data)
+        return real(data)
+
+    real = sse._decode
+    monkeypatch.setattr(sse, "_decode", decode)
+    empty = {"role": None, "content": None, "reasoning_content": None, "tool_calls": None}
+    events = []
+    for text in ("plain", " ä€😀", "{}[],:"):
+        delta = {**(empty if form == "sglang" else {}), key: text}
+        body = {**chunk(), "choices": [{"index": 0, "delta": delta, **FORMS[form]}], **usage}
+        separators = (", ", ": ") if spaced else (",", ":")
+        told = json.dumps(body, separators=separators, ensure_ascii=False)
+        events.append(b"data: " + told.encode() + b"\n\n")
+    line = Line().feed(*events)
+    assert len(decoded) == 1
+    line.feed(event(chunk(finish="stop")), DONE)
+    read = line.read()
+    said = "plain ä€😀{}[],:"
+    assert read.texts == {0: said if key == "content" else ""}
+    thoughts = [c.choices[0].delta.model_extra or {} for c in read.chunks]
+    thought = "".join(extra.get("reasoning_content") or "" for extra in thoughts)
+    assert thought == ("" if key == "content" else said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"',
+        b"\\n",
+        b"\\u00e4",
+        b"\\",
+        b"\n",
+        b"\x00",
+        b"\xff",
+        b'x"},"finish_reason":5,"a":{"b":"',
+    ],
+)
+def test_a_text_that_is_not_plain_is_decoded(text: bytes) -> None:
+    """Whatever is no inside of a JSON string never gets through."""
+    line = Line().feed(event(chunk({"content": "a"})), event(chunk({"content": "b"})))
+    line.feed(event(chunk({"content": "TEXT"})).replace(b"TEXT", text))
+    line.feed(event(chunk(finish="stop")), DONE)
+    read = line.read()
+    if text in (b"\\n", b"\\u00e4"):
+        assert read.texts == {0: "ab" + json.loads(b'"' + text + b'"')}
+    else:
+        assert read.texts == {0: "ab"}
+        assert read.error is not None or read.finishes == {0: "stop"}
 
 
 def test_usage_is_told_only_to_who_asked() -> None:
