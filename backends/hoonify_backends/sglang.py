@@ -95,14 +95,11 @@ def check(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | No
     """Return why the home cannot be used; a server that runs needs nothing here."""
     if home.url is not None:
         return wrong_address(home.url)
+    # To install SGLang would not help before there is somebody to launch it.
+    hint = "start an SGLang server yourself and give its address: `url: http://HOST:30000`"
     if home.python is None and importlib.util.find_spec("sglang") is None:
-        return Unavailable(
-            "The sglang backend is not installed here.", "pip install 'hoonify-router[sglang]'"
-        )
-    return Unavailable(
-        "This version attaches to running SGLang servers only.",
-        "start the server yourself and give its address: `url: http://HOST:30000`",
-    )
+        return Unavailable("The sglang backend is not installed here.", hint)
+    return Unavailable("This version attaches to running SGLang servers only.", hint)
 
 
 @hookimpl
