@@ -215,7 +215,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     }
     catalog = Catalog(loaded.config, parameters)
     adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
-    shaper = Shaper(plugins.manager.hook.hoonify_shape_error)
+    shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
     client = SupervisorClient(launch.runtime_dir / SOCKET_NAME, gateway.on_table)
     catalog.ensure_ready = client.ensure_ready
