@@ -216,11 +216,13 @@ class EventReader:
         if chunk.error is not None:
             self._answer.fail(stream_refusal(chunk.error))
             return
+        worth_it = self._to_learn > 0 and self._answer.begun  # a first chunk is not like the others
         for choice in chunk.choices or ():
             self._tell(choice)
+            worth_it = worth_it and not choice.finish_reason
         if chunk.usage is not None:
             self._answer.count(chunk.usage.as_usage())
-        if self._to_learn and chunk.choices and self._answer.begun:
+        if worth_it and chunk.choices:
             self._to_learn -= 1
             self._mould = learn(event) or self._mould
 
