@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from hoonify_router.discretion import Discreet
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -234,7 +236,7 @@ class Health(Struct, omit_defaults=True):
 HomeState = Literal["stopped", "starting", "loading", "ready", "draining", "failed", "unavailable"]
 
 
-class HomeView(Struct, omit_defaults=True, frozen=True):
+class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
     """One home as the supervisor publishes it to the gateways.
 
     Args:

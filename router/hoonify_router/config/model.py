@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from hoonify_router.config.times import Day, Duration
+from hoonify_router.discretion import Discreet
 
 MODEL_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*"
 MAX_MODEL_ID = 128
@@ -43,7 +44,7 @@ class Pricing(Struct, forbid_unknown_fields=True, omit_defaults=True):
     output: Annotated[float, _says("Per million completion tokens.", ge=0)]
 
 
-class BackendDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class BackendDefaults(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Defaults for every home of one backend."""
 
     python: Annotated[
@@ -63,7 +64,7 @@ class BackendDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = Duration(30)
 
 
-class HomeConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class HomeConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One place where a model runs."""
 
     backend: Annotated[str, _says("Name of an installed backend: `hoonify-router plugins list`.")]
@@ -82,7 +83,7 @@ class HomeConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = 1
 
 
-class ModelConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One model of the catalog and where it lives. Give either `backend` (one home) or `homes`."""
 
     provider: Annotated[str, _says("Who made the model.", min_length=1)]
@@ -117,7 +118,7 @@ class ModelConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
         return [HomeConfig(self.backend, self.options, self.url, self.api_key, self.python)]
 
 
-class Config(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Config(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole file."""
 
     models: Annotated[dict[str, ModelConfig], _says("The catalog, by the ID that clients ask for.")]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Sequence
 
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, ScalarNode, dotted
+from hoonify_router.discretion import SECRET_NAME
 from hoonify_router.errors import ConfigError
-
-_SECRET_KEY = re.compile(r"(key|password|passphrase|secret|token|credentials)$", re.IGNORECASE)
 
 
 class Problems:
@@ -103,7 +101,7 @@ def shown(node: Node) -> str:
         case ScalarNode(value=bool() as value):
             return str(value).lower()
         case ScalarNode(value=value):
-            if node.path and _SECRET_KEY.search(str(node.path[-1])):
+            if node.path and SECRET_NAME.search(str(node.path[-1])):
                 return "a secret (not shown)"
             return quoted(value) if isinstance(value, str) else str(value)
     raise TypeError(node)
