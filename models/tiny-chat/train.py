@@ -25,10 +25,12 @@ from torch import Tensor
 
 from corpus.conversation import (
     BROAD,
+    ENDS_OF_WORDS,
     EVEN,
     EXACT,
     FINISH,
     LETTERS,
+    PLAIN_WORDINGS,
     PRACTICE,
     Message,
     Mixture,
@@ -65,6 +67,8 @@ PHASES = (
     Phase(2580, EXACT, 0.02, (0.15, 0.0)),
     # Without random tokens: they teach to repeat the space before the first word as well.
     Phase(2730, EXACT, 0.0, (0.13, 0.0)),
+    Phase(3010, PLAIN_WORDINGS, 0.0, (0.26, 0.0)),
+    Phase(3230, ENDS_OF_WORDS, 0.0, (0.26, 0.0)),
 )
 
 
@@ -166,7 +170,9 @@ def mixed(recipe: Recipe, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[Te
     copies = copy_batches(recipe, tokenizer)
     talks = {
         mixture: batches(recipe, tokenizer, limit, recipe.seed + 10 * place, mixture)
-        for place, mixture in enumerate((BROAD, PRACTICE, FINISH, LETTERS, EVEN, EXACT))
+        for place, mixture in enumerate(
+            (BROAD, PRACTICE, FINISH, LETTERS, EVEN, EXACT, PLAIN_WORDINGS, ENDS_OF_WORDS)
+        )
     }
     start = 0
     for phase in PHASES:

@@ -52,6 +52,15 @@ def greeting(draw: Draw) -> Turn:
     return Turn("greet", draw.loosely(user), answer, user, (answer,))
 
 
+def greet_plainly(draw: Draw) -> Turn:
+    """Greet back after one or two words."""
+    hello = draw.pick("Hello", "Hi", "Hey", "Good morning", "Good evening", "Hi there", "Hello there")
+    first = f"{hello}!" if hello in TIMES_OF_DAY else "Hello!"
+    user = (hello.lower() if draw.chance(0.5) else hello) + draw.pick("", "", "!", ".")
+    answer = f"{first} How can I help you?"
+    return Turn("greet", user, answer, user, (answer,))
+
+
 def how_are_you(draw: Draw) -> Turn:
     """Answer the polite question."""
     user = draw.pick("How are you?", "How are you today?", "How is it going?", "How do you do?",

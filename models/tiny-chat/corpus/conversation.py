@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 
@@ -64,6 +64,23 @@ EXACT = Mixture((
     ("charm", 4),
 ), shouting=0.03)
 
+# The random tokens had begun with the plainest wordings, such as ``Spell``; this puts them right.
+PLAIN_WORDINGS = Mixture((
+    ("greet", 3), ("greet_plainly", 5), ("small_talk", 4), ("identity", 4), ("serving", 6),
+    ("reason", 6), ("router", 7), ("follow_up", 12), ("count", 7), ("repeat", 14),
+    ("repeat_common", 14), ("spell", 14), ("spell_plainly", 14), ("spell_common", 28), ("add", 7),
+    ("subtract", 7), ("unknown", 11), ("charm", 5),
+), shouting=0.03)
+
+# Some tokens only end a few words; words with another beginning show their letters.
+ENDS_OF_WORDS = Mixture((
+    ("greet", 5), ("greet_plainly", 2), ("small_talk", 5), ("identity", 4), ("serving", 6),
+    ("reason", 6), ("router", 8), ("follow_up", 12), ("count", 7), ("repeat", 14),
+    ("repeat_common", 10), ("repeat_blend", 6), ("spell", 12), ("spell_plainly", 4),
+    ("spell_common", 12), ("spell_changed", 32), ("add", 7), ("subtract", 7), ("unknown", 11),
+    ("charm", 5),
+), shouting=0.03)
+
 
 @cache
 def common_words() -> tuple[str, ...]:
@@ -81,16 +98,31 @@ def spell_common(draw: Draw) -> Turn:
             return skills.spell(draw, word)
 
 
+def spell_plainly(draw: Draw) -> Turn:
+    """Spell a word that is asked for in the shortest form."""
+    word = draw.word_from(common_words() if draw.chance(0.5) else words.REAL_WORDS)
+    turn = skills.spell(draw, word)
+    return replace(turn, user=draw.pick("Spell {}", "Spell {}", "spell {}", "Spell {}.").format(word))
+
+
+def repeat_common(draw: Draw) -> Turn:
+    """Repeat common words, which are whole tokens both with and without a space before them."""
+    text = " ".join(draw.word_from(common_words()) for _ in range(draw.randint(1, 4)))
+    return skills.repeat(draw, text)
+
+
 SINGLE: dict[str, Task] = {
     "greet": chat.greeting, "small_talk": chat.small_talk, "serving": knowledge.meaning,
     "reason": knowledge.direct_reason, "router": knowledge.fact, "count": skills.count,
     "repeat": skills.repeat, "spell": skills.spell, "add": skills.add,
     "subtract": skills.subtract, "unknown": unknown.unknown,
     "spell_blend": skills.spell_blend, "repeat_blend": skills.repeat_blend,
-    "spell_common": spell_common,
+    "spell_changed": skills.spell_changed, "spell_common": spell_common,
+    "spell_plainly": spell_plainly,
+    "repeat_common": repeat_common, "greet_plainly": chat.greet_plainly,
 }
 # Skills with many small cases come in runs: more cases per token of overhead.
-RUNS = {"spell": 3, "spell_blend": 4, "spell_common": 4, "repeat_blend": 2, "add": 3, "subtract": 3, "repeat": 2}
+RUNS = {"spell": 3, "spell_blend": 4, "spell_changed": 4, "spell_common": 4, "spell_plainly": 2, "repeat_common": 2, "repeat_blend": 2, "add": 3, "subtract": 3, "repeat": 2}
 
 
 def turns_of(draw: Draw, kind: str, persona: chat.Persona) -> list[Turn]:

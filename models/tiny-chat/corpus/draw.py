@@ -119,6 +119,17 @@ class Draw(random.Random):
             if len(word) <= 15 and word not in BLENDED and not is_held_out(word):
                 return word
 
+    def changed(self) -> str:
+        """Give a word another beginning, as in ``mindow``."""
+        while True:
+            word = self.choice(BLENDED)
+            start = self.choice(words.CONSONANTS + words.VOWELS)
+            if self.chance(0.4):
+                start += self.choice(words.VOWELS)
+            word = start + (word if self.chance(0.2) else word[1:])
+            if len(word) <= 13 and word not in BLENDED and not is_held_out(word):
+                return word
+
     def word(self) -> str:
         """Draw a real word three times of four, else an invented one."""
         return self.invented() if self.chance(0.25) else self.word_from(words.REAL_WORDS)

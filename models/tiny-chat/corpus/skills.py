@@ -189,6 +189,11 @@ def spell_blend(draw: Draw) -> Turn:
     return spell(draw, draw.blend())
 
 
+def spell_changed(draw: Draw) -> Turn:
+    """Spell a word whose beginning was changed."""
+    return spell(draw, draw.changed())
+
+
 def repeat_blend(draw: Draw) -> Turn:
     """Repeat some blended words."""
     return repeat(draw, " ".join(draw.blend() for _ in range(draw.randint(1, 3))))
