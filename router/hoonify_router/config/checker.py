@@ -57,8 +57,9 @@ class Checker:
                 return node.plain()
             case mi.UnionType():
                 return self._union(node, kind)
-            case mi.StructType():
-                return self.struct(_mapping(node), kind)
+            case mi.StructType(fields=fields):
+                may_be_empty = not any(field.required for field in fields)
+                return self.struct(_mapping(node, may_be_empty=may_be_empty), kind)
             case mi.DictType():
                 return self._dict(_mapping(node), kind)
             case mi.TupleType():
@@ -88,7 +89,12 @@ class Checker:
         values: dict[str, Any] = {}
         for name, field in fields.items():
             if name in node.entries:
-                values[field.name] = self.check(node.entries[name], field.type)
+                value = node.entries[name]
+                if field.required and _is_null(value) and _is_mapping(field.type):
+                    self._problems.add(value, "must be a mapping, got nothing")
+                    values[field.name] = INVALID
+                else:
+                    values[field.name] = self.check(value, field.type)
             elif field.required and not partial:
                 values[field.name] = INVALID
                 if name not in meant:
@@ -150,9 +156,10 @@ class Checker:
         raise not_a(" or ".join(dict.fromkeys(map(_name_of, choices))), node)
 
 
-def _mapping(node: Node) -> MappingNode:
+def _mapping(node: Node, *, may_be_empty: bool = True) -> MappingNode:
     if not isinstance(node, MappingNode):
-        raise not_a("a mapping", node, "; write {} or leave the key out" if _is_null(node) else "")
+        empty = may_be_empty and _is_null(node)
+        raise not_a("a mapping", node, "; write {} or leave the key out" if empty else "")
     return node
 
 
@@ -175,6 +182,10 @@ def _check_length(length: int, kind: mi.CollectionType | mi.DictType) -> None:
         raise Wrong(f"must have at least {kind.min_length} entries, has {length}")
     if kind.max_length is not None and length > kind.max_length:
         raise Wrong(f"must have at most {kind.max_length} entries, has {length}")
+
+
+def _is_mapping(kind: mi.Type) -> bool:
+    return isinstance(_bare(kind), mi.DictType | mi.StructType)
 
 
 def _bare(kind: mi.Type) -> mi.Type:

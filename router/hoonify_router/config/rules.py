@@ -141,6 +141,7 @@ class Rules:
 
     def _check_home(self, home: MappingNode, defaults: MappingNode | None) -> None:
         self._check_url(home)
+        self._check_api_key(home)
         node, name = home.entries.get("backend"), home.text("backend")
         if node is None or name is None or (isinstance(node, ScalarNode) and node.spoilt):
             return
@@ -163,9 +164,22 @@ class Rules:
             return
         if "@" in url:
             self._problems.add(node, "must hold no user and no password; a key goes into api_key")
+        elif "?" in url:
+            self._problems.add(node, "must have nothing after a ?; a key goes into api_key")
+        elif url.rstrip("/").endswith("/chat/completions"):
+            what = "must end before /chat/completions, such as http://127.0.0.1:30000/v1"
+            self._problems.add(node, what)
         elif not _is_url(url):
             what = "must be a URL such as http://127.0.0.1:30000"
             self._problems.add(node, f"{what}, got {shown(node)}")
+
+    def _check_api_key(self, home: MappingNode) -> None:
+        node, key = home.entries.get("api_key"), home.text("api_key")
+        if key is None or not isinstance(node, ScalarNode) or node.spoilt:
+            return
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            what = "must be printable ASCII without spaces and line breaks"
+            self._problems.add(node, what)
 
     def _struct_type(self, cls: type[Struct]) -> mi.StructType:
         """Return what is known of a Struct, looked at once however many homes have it."""

@@ -10,16 +10,44 @@ import yaml
 def explained(error: yaml.MarkedYAMLError, text: str) -> str:
     """Return ``line:column: what is wrong`` for what the parser complains of."""
     mark: Any = error.problem_mark or error.context_mark
+    began: Any = error.context_mark
     if mark is None:
         return f"1:1: not valid YAML: {error.problem}"
+    if began and "quoted" in (error.context or "") and "end of stream" in (error.problem or ""):
+        where = f"{began.line + 1}:{began.column + 1}"
+        return f"{where}: not valid YAML: the quote that opens here is never closed"
     what = ", ".join(part for part in (error.context, error.problem) if part)
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
-    if line[mark.column : mark.column + 1] == "\t":
-        what += "; YAML is indented with spaces, not tabs"
-    elif "${" in line[: mark.column + 2]:
-        what += "; inside of { } and [ ], put ${NAME} in quotes"
-    return f"{mark.line + 1}:{mark.column + 1}: not valid YAML: {what}"
+    advice = _advice(error, line, mark.column)
+    return f"{mark.line + 1}:{mark.column + 1}: not valid YAML: {what}{advice}"
+
+
+def _advice(error: yaml.MarkedYAMLError, line: str, column: int) -> str:
+    """Return what to do about a mistake at a column of a line, if it is one that people make."""
+    context, problem, began = error.context or "", error.problem or "", error.context_mark
+    here = line[column : column + 1]
+    if here == "\t":
+        return "; YAML is indented with spaces, not tabs"
+    if "${" in line[: column + 2]:
+        return "; inside of { } and [ ], put ${NAME} in quotes"
+    if "cannot start any token" in problem:
+        return "; put the text in quotes"
+    if began and "while parsing a flow" in context:
+        bracket = "{" if "mapping" in context else "["
+        return f"; the {bracket} of line {began.line + 1} is still open"
+    if "while parsing a block" in context:
+        if line[:column].endswith("'"):
+            return "; inside of '...', write '' for a '"
+        return "; is this line indented like its neighbours?"
+    if "mapping values are not allowed" in problem:
+        if ":" in line[:column]:
+            return "; put a text that has a colon in it in quotes"
+        return (
+            "; does the line above have a space after its colon,"
+            " and is this line indented like its neighbours?"
+        )
+    return ""
 
 
 def forbidden_character(text: str) -> str:

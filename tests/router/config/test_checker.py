@@ -14,6 +14,14 @@ Problems = Callable[..., list[str]]
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
+        pytest.param(
+            "models:\n  polly:\n  echo:\n",
+            [
+                "2: models.polly: must be a mapping, got nothing",
+                "3: models.echo: must be a mapping, got nothing",
+            ],
+            id="model-null",
+        ),
         pytest.param("server: {port: 1}\n", ["1: models: is required"], id="models-missing"),
         pytest.param(
             "modles:\n" + GOOD.split("\n", 1)[1],
@@ -30,7 +38,7 @@ Problems = Callable[..., list[str]]
         ),
         pytest.param(
             "models:\n",
-            ["1: models: must be a mapping, got nothing; write {} or leave the key out"],
+            ["1: models: must be a mapping, got nothing"],
             id="models-empty",
         ),
         pytest.param(

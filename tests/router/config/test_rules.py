@@ -192,6 +192,37 @@ def test_a_broken_rule_is_one_exact_line(problems: Problems, text: str, lines: l
     assert problems(text) == [f"router.yaml:{line}" for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("url: 'http://gpu-1?key=hunter2'", "url: must have nothing after a ?; a key goes into"),
+        (
+            "url: http://gpu-1/v1/chat/completions/",
+            "url: must end before /chat/completions, such as http://127.0.0.1:30000/v1",
+        ),
+        ('api_key: "hunter2\\n"', "api_key: must be printable ASCII without spaces"),
+        ("api_key: hunter 2", "api_key: must be printable ASCII without spaces"),
+    ],
+)
+def test_what_no_server_could_be_asked_with_is_refused(
+    problems: Problems, line: str, told: str
+) -> None:
+    """A secret among it is not shown."""
+    text = GOOD.replace("parrot", "remote") + f"    {line}\n"
+    if not line.startswith("url"):
+        text += "    url: http://gpu-1\n"
+    (found,) = problems(text)
+    assert found.startswith(f"router.yaml:7: models.polly.{told}")
+    assert "hunter" not in found
+
+
+def test_a_key_of_the_environment_that_ends_with_a_line_break_is_told(problems: Problems) -> None:
+    """As it does when it was read from a file."""
+    text = GOOD.replace("parrot", "remote") + "    url: http://gpu-1\n    api_key: ${KEY}\n"
+    told = "models.polly.api_key: must be printable ASCII without spaces and line breaks"
+    assert problems(text, env={"KEY": "hunter2\n"}) == [f"router.yaml:8: {told}"]
+
+
 def test_a_url_is_refused_where_the_engine_is_started_here(problems: Problems) -> None:
     """A url that would be ignored is told, when it is known which backends take one."""
     text = GOOD + "    url: http://gpu-1:30000\n"

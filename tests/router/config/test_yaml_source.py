@@ -112,7 +112,7 @@ def test_what_we_do_not_read_is_one_exact_line(
         ("server: {port: 1\nmodels: x\n", "2:7", "','"),
         ("models: polly: x\n", "1:14", "not allowed"),
         (changed("./polly", "${SECRET}"), "6:23", "put ${NAME} in quotes"),
-        ("a: 'never closed\n", "2:1", "quoted scalar"),
+        ("a: 'never closed\n", "1:4", "the quote that opens here"),
         ("%YAML 9.9\n---\na: 1\n", "1:1", "YAML"),
         ("a: \x00\n", "1:4", "U+0000"),
         ("a: ä\x01\n", "1:5", "U+0001"),
