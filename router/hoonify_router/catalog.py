@@ -50,7 +50,7 @@ class Model:
         self.supports = {}
         self.ready = [home for home in homes if home.state == "ready" and home.address]
         self._turns = weighted_turns(self.ready)
-        self._turn = 0
+        self._turn %= max(1, len(self._turns))  # tables come often, turns go on
 
     def next_ready(self, tried: Collection[str]) -> HomeView | None:
         """Return the home whose turn it is, by their weights; none of those already tried."""

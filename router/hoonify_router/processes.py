@@ -145,11 +145,11 @@ class ProcessWatch:
         self._quick_deaths[name] = deaths
         if status == CANNOT_START or deaths >= _GIVE_UP_AFTER:
             if status != CANNOT_START:
-                log.error("%s keeps ending (%s); giving up", name, _describe(status))
+                log.error("%s keeps ending (%s); giving up", _title(name), _describe(status))
             self.status = CANNOT_START if status == CANNOT_START else 1
             return 0.0
         pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (deaths - 1)) if deaths > 1 else 0.0
-        log.error("%s ended (%s); starting it again", name, _describe(status))
+        log.error("%s ended (%s); starting it again", _title(name), _describe(status))
         return pause
 
     # ------------------------------------------------------------ the end
@@ -188,6 +188,12 @@ def signals_held_back(numbers: Iterable[signal.Signals] = STOPPING) -> Iterator[
 
 def _lives(process: WorkerProcess) -> bool:
     return bool(process.is_alive())  # type: ignore[no-untyped-call]
+
+
+def _title(name: str) -> str:
+    """Return what an operator calls the process that Sanic calls ``Sanic-Server-0-0``."""
+    kind, _, number = name.removeprefix("Sanic-").rpartition("-")[0].partition("-")
+    return f"gateway {number}" if kind == "Server" else f"the {kind or name}"
 
 
 def _describe(status: int | None) -> str:

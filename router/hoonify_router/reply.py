@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
 from hoonify_router.chunks import PING
-from hoonify_router.errors import ModelUnavailable, RouterError
+from hoonify_router.errors import ModelUnavailable, Overloaded, RateLimited, RouterError
 
 _JSON_HEADS = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
@@ -53,6 +54,8 @@ class Reply:
         head_only: Whether the client asked for no body (HEAD).
         keep_alive: May be taken back until the head is written.
         fresh: Whether something was written since the last look; pings need it.
+        quiet: How many looks in a row found nothing new.
+        lagging_since: ``time.monotonic()`` since which the client does not read; ``None`` if it does.
     """
 
     __slots__ = (
@@ -60,12 +63,12 @@ class Reply:
         "_chunked",
         "_headers",
         "_on_lost",
-        "_paused",
         "_transport",
         "closed",
         "fresh",
         "head_only",
         "keep_alive",
+        "lagging_since",
         "opened",
         "quiet",
     )
@@ -88,7 +91,7 @@ class Reply:
         self.closed = transport.is_closing()
         self.fresh = False
         self.quiet = 0
-        self._paused = False
+        self.lagging_since: float | None = None
         self._on_lost: Callable[[], object] | None = None
 
     # ------------------------------------------------------------ answers in one piece
@@ -122,9 +125,13 @@ class Reply:
 
     def ping(self) -> None:
         """Write a comment that clients skip, so that nobody on the way thinks the stream is dead."""
-        if not self._paused:
+        if self.lagging_since is None:
             self.write(PING)
             self.fresh = False
+
+    def give_up(self) -> None:
+        """Hang up on a client that does not read; it counts as one that has left."""
+        self._transport.abort()
 
     def _open(self) -> bytes:
         self.opened = True
@@ -161,7 +168,7 @@ class Reply:
         self._call = call
         if self.closed:
             call.cancel()
-        elif self._paused:
+        elif self.lagging_since is not None:
             call.pause()
 
     def release(self) -> None:
@@ -181,13 +188,13 @@ class Reply:
 
     def pause(self) -> None:
         """The client does not read as fast as the engine speaks."""
-        self._paused = True
+        self.lagging_since = time.monotonic()
         if self._call is not None:
             self._call.pause()
 
     def resume(self) -> None:
         """The client reads again."""
-        self._paused = False
+        self.lagging_since = None
         if self._call is not None:
             self._call.resume()
 
@@ -196,7 +203,8 @@ def error_headers(error: RouterError) -> dict[str, str]:
     """Return the headers that tell a client when to try again, if at all."""
     retry_after = error.retry_after
     if retry_after is None:
-        return {"retry-after": "1"} if isinstance(error, ModelUnavailable) else {}
+        temporary = isinstance(error, ModelUnavailable | Overloaded | RateLimited)
+        return {"retry-after": "1"} if temporary else {}
     headers = {"retry-after": str(max(1, math.ceil(retry_after)))}
     if retry_after >= NO_USE:
         headers["x-should-retry"] = "false"  # the OpenAI SDKs obey it

@@ -1,59 +1,100 @@
-"""The wiring: what it refuses before any process is started, and what a gateway is made of."""
+"""The wiring: one gateway process out of a configuration and the installed plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-from sanic import Sanic
+from hoonify_router.app import Launch
+from hoonify_router.config import BackendDefaults, Config, LoadedConfig, ModelConfig
 
-from hoonify_router import app, runfile
-from hoonify_router.api import RequestContext
-from hoonify_router.config.model import Config, LoadedConfig, ServerConfig
-from hoonify_router.errors import InvalidRequest
+HEAVY = ("exllamav2", "numpy", "onnxruntime", "sglang", "tokenizers", "torch", "transformers")
 
-
-def test_a_state_folder_that_cannot_be_written_is_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A full disk, say, is no traceback."""
-
-    def full(*args: object, **more: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(app, "configure_logging", lambda: None)
-    monkeypatch.setattr(runfile, "announce", full)
-    config = Config(models={}, server=ServerConfig(port=0))
-    loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path)
-    assert app.serve(loaded) == 2
-    told = (
-        f"hoonify-router: the state folder {tmp_path} cannot be written: No space left on device\n"
-    )
-    assert capsys.readouterr().err == told
-
-
-def test_a_plugin_that_fails_to_shape_errors_leaves_it_to_the_next(
-    tmp_path: Path,
-    install: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """One raising implementation of ``hoonify_shape_error`` does not silence the others."""
-    source = """
-@hookimpl({order}=True)
-def hoonify_shape_error(error, context):
-    return {body}
+BUILD = """
+import json, sys
+from pathlib import Path
+from hoonify_router.app import Launch, _gateway_app
+from hoonify_router.config import load_config
+from hoonify_router.loader import load_plugins
+plugins = load_plugins()
+folder = Path(sys.argv[1])
+loaded = load_config(
+    folder / "router.yaml",
+    backend_options=plugins.backend_options,
+    plugin_settings=plugins.plugin_settings,
+    env={"HOONIFY_STATE_DIR": str(folder)},
+)
+app = _gateway_app(Launch(loaded, "http://x", folder))
+print(json.dumps({
+    "name": app.name,
+    "routes": sorted({route.path for route in app.router.routes}),
+    "heavy": sorted(set(json.loads(sys.argv[2])) & set(sys.modules)),
+}))
 """
-    install("acme", clumsy=source.format(order="tryfirst", body="1 / 0"))
-    install("other", neat=source.format(order="trylast", body='{"problem": error.message}'))
-    loaded = LoadedConfig(tmp_path / "router.yaml", Config(models={}), tmp_path)
-    monkeypatch.setattr(app, "configure_logging", lambda: None)
-    door = app._gateway_app(app.Launch(loaded, "http://127.0.0.1", tmp_path))
-    ctx = RequestContext("req_1", "GET", "/", {}, "", 0.0)
-    try:
-        body = door.ctx.gateway.shaper.shape(InvalidRequest("No."), ctx)
-    finally:
-        Sanic.unregister_app(door)
-    assert body == {"problem": "No."}
-    assert "'clumsy'" in caplog.text
+
+YAML = """
+pipeline: [{pipeline}]
+models:
+  small: {{provider: A, context_length: 1024, backend: onnxruntime, options: {{model: x}}}}
+  large: {{provider: B, context_length: 1024, backend: sglang, url: "http://gpu-1:30000"}}
+  quantized: {{provider: C, context_length: 1024, backend: exllamav2, options: {{model: x}}}}
+  parrot: {{provider: D, context_length: 1024, backend: echo}}
+"""
+
+
+def build(folder: Path, pipeline: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:
+    """Build a gateway's app in a process of its own.
+
+    Args:
+        folder: Holds its configuration.
+        pipeline: Its middleware.
+        sabotage: What happens after the configuration was read.
+    """
+    (folder / "router.yaml").write_text(YAML.format(pipeline=pipeline))
+    return subprocess.run(
+        [
+            *(sys.executable, "-c", BUILD.replace("app = ", f"{sabotage}\napp = ")),
+            *(str(folder), json.dumps(HEAVY)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_gateway_with_all_plugins_imports_no_engine(tmp_path: Path) -> None:
+    """Whatever backends its models have."""
+    done = build(tmp_path, "api_keys, openai_errors")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["heavy"] == []
+    assert told["name"] == f"hoonify-router-{tmp_path.name}"
+    assert {"v1/chat/completions", "v1/models", "health", "ready"} <= set(told["routes"])
+
+
+def test_a_gateway_without_its_authentication_does_not_start(tmp_path: Path) -> None:
+    """One line says why, and the exit status that to start it again would not help."""
+    sabotage = "sys.modules['hoonify_plugins.api_keys'] = None"
+    done = build(tmp_path, "api_keys", sabotage)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("hoonify-router:")]
+    assert "api_keys" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_the_longest_drain_decides_how_long_a_stop_may_take() -> None:
+    """At least half a minute."""
+    models = {"parrot": ModelConfig("Nobody", 1, backend="echo")}
+
+    def patience(**drains: float) -> float:
+        backends = {name: BackendDefaults(drain_timeout=drain) for name, drain in drains.items()}
+        loaded = LoadedConfig(Path("/x.yaml"), Config(models, backends=backends), Path("/x"))
+        return Launch(loaded, "http://x", Path("/run")).patience
+
+    assert patience() == 30
+    assert patience(echo=5) == 30
+    assert patience(echo=5, sglang=120) == 120

@@ -15,7 +15,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from hoonify_router.processes import CANNOT_START, STOPPING, ProcessWatch, signals_held_back
+from hoonify_router.processes import (
+    CANNOT_START,
+    STOPPING,
+    ProcessWatch,
+    _title,
+    signals_held_back,
+)
 
 
 class Actor:
@@ -161,3 +167,16 @@ def test_what_cannot_be_watched_any_more_is_stopped(
     watch = run(Manager(broken, actor))
     assert (watch.status, actor.exitcode) == (1, 0)
     assert "stopping, because the processes cannot be watched any more" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Sanic-Server-0-0", "gateway 0"),
+        ("Sanic-Server-11-0", "gateway 11"),
+        ("Sanic-supervisor-0", "the supervisor"),
+    ],
+)
+def test_operators_read_names_that_they_know(name: str, title: str) -> None:
+    """Not those of the library that runs the processes."""
+    assert _title(name) == title

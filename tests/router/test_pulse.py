@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.router.doubles import Stage, Wire, config, gateway, request
 from tests.router.reading import read_stream
 
@@ -17,6 +18,10 @@ class Bell(Wire):
     def __init__(self) -> None:
         super().__init__()
         self.rung = asyncio.Event()
+        self.aborted = asyncio.Event()
+
+    def abort(self) -> None:
+        self.aborted.set()
 
     def write(self, data: object) -> None:
         super().write(data)
@@ -51,10 +56,27 @@ async def test_a_stream_that_speaks_is_not_pinged() -> None:
 
 
 async def test_zero_turns_pings_off() -> None:
-    """There is not even a timer."""
-    pulse = Pulse(0)
-    pulse.add(Reply(Wire(), {}))
-    assert pulse._timer is None
+    """However long the stream is silent."""
+    pulse, wire = Pulse(0, stall=0.001), Wire()
+    reply = Reply(wire, {})
+    pulse.add(reply)
+    for _ in range(20):
+        pulse._look()
+    assert wire.writes == []
+    pulse.close()
+
+
+@pytest.mark.parametrize("interval", [0, 0.004])
+async def test_a_client_that_never_reads_is_given_up(interval: float) -> None:
+    """It holds an engine's slot; one that reads again in time is not."""
+    pulse, dead, slow = Pulse(interval, stall=0.01), Bell(), Bell()
+    first, second = Reply(dead, {}), Reply(slow, {})
+    for reply in (first, second):
+        pulse.add(reply)
+        reply.pause()
+    second.resume()
+    await dead.aborted.wait()
+    assert not slow.aborted.is_set()
     pulse.close()
 
 

@@ -179,6 +179,7 @@ def test_a_lagging_client_gets_no_pings() -> None:
         (Overloaded("x", retry_after=0.2), {"retry-after": "1"}),
         (Overloaded("x", retry_after=6.1), {"retry-after": "7"}),
         (EngineDead("x"), {"retry-after": "1"}),
+        (Overloaded("x"), {"retry-after": "1"}),
         (
             ModelUnavailable("x", retry_after=3600),
             {"retry-after": "3600", "x-should-retry": "false"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -139,8 +140,9 @@ class ServerAdapter(Adapter):
         return target.pool.send(head + body, Intake(answer, job))
 
     def update(self, homes: Iterable[HomeView]) -> None:
-        """Close the connections to servers that are not in the table any more, once they are free."""
-        wanted = {(home.address, home.api_key) for home in homes if home.kind == self.kind}
+        """Make ready for the servers in the table; let go of the others once they are free."""
+        ours = [home for home in homes if home.kind == self.kind and home.address]
+        wanted = {(home.address, home.api_key) for home in ours}
         for key in [key for key in self._targets if key not in wanted]:
             del self._targets[key]
         used = {target.pool for target in self._targets.values()}
@@ -148,6 +150,10 @@ class ServerAdapter(Adapter):
             if pool not in used:
                 del self._pools[origin]
                 pool.retire()
+        for home in ours:
+            if (home.address, home.api_key) not in self._targets:
+                with contextlib.suppress(ModelUnavailable):  # told again to whoever asks for it
+                    self._aim(home)
 
     async def close(self) -> None:
         """Close all connections."""
