@@ -102,7 +102,11 @@ class Banner:
             lines.append("No model is ready to be asked.")
         else:
             lines += ["Ask it from a shell:", "", f"    {self.curl}", ""]
-            lines += ["or from Python:", "", *(f"    {line}" for line in self.python)]
+            lines += [
+                "or from Python, after `pip install openai`:",
+                "",
+                *(f"    {line}" for line in self.python),
+            ]
         return "\n".join(lines) + "\n"
 
 

@@ -124,7 +124,10 @@ class RichConsole(Console):
         if banner.example is None:
             self._terminal.print("No model is ready to be asked.")
             return
-        for heading, lines in (("From a shell", [banner.curl]), ("From Python", banner.python)):
+        for heading, lines in (
+            ("From a shell", [banner.curl]),
+            ("From Python, after pip install openai", banner.python),
+        ):
             self._terminal.print(Text(f"\n{heading}:\n", "dim"))
             for line in lines:
                 self._terminal.print(Text(f"    {line}"), soft_wrap=True)
