@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from hoonify_plugins.api_keys.format import digest_of, is_well_formed
 from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, new_key
 from hoonify_plugins.api_keys.settings import NAME, settings_in
 from hoonify_router.api import Command, PluginContext
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         dest="models",
         metavar="GLOB",
+        type=_glob,
         action="append",
         default=[],
         help="a model that it may use, such as 'qwen*'; may be repeated; default: all",
@@ -50,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="show all keys, without their secrets")
     listing.add_argument("--json", action="store_true", help="as JSON")
     revoke = actions.add_parser("revoke", help="refuse a key from now on, for good")
-    revoke.add_argument("id", metavar="ID", help="its id, as `keys list` shows it")
+    revoke.add_argument(
+        "id", metavar="ID", help="its id, as `keys list` shows it; or the key itself"
+    )
 
 
 def run(arguments: argparse.Namespace, context: PluginContext) -> int:
@@ -115,12 +119,20 @@ def _row(record: KeyRecord) -> dict[str, str | None]:
 
 
 def _revoke(arguments: argparse.Namespace, context: PluginContext) -> int:
+    given = arguments.id
     with _store(context) as store:
-        record = store.revoke(arguments.id, int(time.time()))
-    if record is None:
-        return _mistake(f"there is no key {arguments.id!r}, see `hoonify-router keys list`")
-    _tell(f"revoked {record.id} ({record.name!r}); every gateway refuses it within two seconds")
-    return 0
+        known = {record.id: record for record in store.all()}
+        if is_well_formed(given):  # somebody has nothing but the key; it is never shown again
+            digest = digest_of(given)
+            given = next((key_id for key_id, each in known.items() if each.digest == digest), "")
+        record = store.revoke(given, int(time.time()))
+    if record is not None:
+        _tell(f"revoked {record.id} ({record.name!r}); every gateway refuses it within two seconds")
+        return 0
+    if named := [key_id for key_id, each in known.items() if each.name == given]:
+        return _mistake(f"{given!r} is a name; keys are revoked by id: {', '.join(named)}")
+    which = f"key {given!r}" if given else "such key"
+    return _mistake(f"there is no {which}, see `hoonify-router keys list`")
 
 
 @contextlib.contextmanager
@@ -138,6 +150,12 @@ def _name(text: str) -> str:
     if not text.strip() or not text.isprintable() or len(text) > 200:
         raise argparse.ArgumentTypeError("expected 1 to 200 printable characters")
     return text.strip()
+
+
+def _glob(text: str) -> str:
+    if not text or not text.isprintable() or "," in text:
+        raise argparse.ArgumentTypeError("expected a model's id, or a pattern such as 'qwen*'")
+    return text
 
 
 def _lifetime(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError
+from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError, StoreReplaced
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Keyring:
             StoreError: It cannot be opened or read.
         """
         self._store = await self._in_thread(self._open_store)
-        await self._refresh(self._store)
+        await self._refresh()
         self._following = asyncio.create_task(self._follow(), name="follow the key store")
 
     async def stop(self) -> None:
@@ -78,24 +78,41 @@ class Keyring:
         if self._store is None:
             raise StoreError("the key store is not open")
         if self._next is None:
-            self._next = asyncio.create_task(self._take_turn(self._store), name="read new keys")
+            self._next = asyncio.create_task(self._take_turn(), name="read new keys")
             self._next.add_done_callback(_note_exception)
         await asyncio.shield(self._next)
 
-    async def _take_turn(self, store: KeyStore) -> None:
+    async def _take_turn(self) -> None:
         async with (
             self._turn
         ):  # wait for a look that has begun: it may have missed the caller's key
             self._next = None
-            await self._refresh(store)
+            await self._refresh()
 
-    async def _refresh(self, store: KeyStore) -> None:
-        records, self._mark = await self._in_thread(lambda: store.changes(self._mark))
+    async def _refresh(self) -> None:
+        """Take over what is new; all of it when another store stands in the place of ours."""
+        try:
+            records, self._mark = await self._in_thread(self._changes)
+        except StoreReplaced as replaced:
+            await self._in_thread(self._open_again)
+            records, self._mark = await self._in_thread(self._changes)
+            self._good.clear()
+            self._log.warning("%s; its keys were read anew", replaced)
         for record in records:
             if record.revoked is None:
                 self._good[record.digest] = record
             else:
                 self._good.pop(record.digest, None)
+
+    def _changes(self) -> tuple[list[KeyRecord], int]:
+        if self._store is None:
+            raise StoreError("the key store is not open")
+        return self._store.changes(self._mark)
+
+    def _open_again(self) -> None:
+        old, self._store, self._mark = self._store, self._open_store(), 0
+        if old is not None:
+            old.close()
 
     async def _follow(self) -> None:
         while True:

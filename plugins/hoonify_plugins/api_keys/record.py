@@ -19,6 +19,10 @@ class StoreError(PluginError):
     """The keys cannot be read or written; the message says why and never holds a key or a password."""
 
 
+class StoreReplaced(StoreError):
+    """Another store stands where this one was opened: open it again and forget what is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
     """One key, without the key itself. Times are whole Unix seconds.
@@ -87,7 +91,7 @@ class KeyStore(Protocol):
 
     def changes(self, since: int) -> tuple[list[KeyRecord], int]:
         """Return the keys that are new or changed since a mark, and the new mark; cheap when there are
-        none. The first mark is 0."""
+        none. The first mark is 0. Raises ``StoreReplaced`` when the mark means nothing any more."""
 
     def close(self) -> None:
         """Give everything back."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError
+from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError, StoreReplaced
 from hoonify_plugins.api_keys.settings import APIKeysSettings, database_path, problems_of
 from hoonify_router.api import LoadedConfig
 
@@ -63,7 +63,9 @@ class SQLiteKeyStore:
         self._path = path
         with self._failing_helpfully():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.fstat(file)
+            os.close(file)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -159,10 +161,17 @@ class SQLiteKeyStore:
     def changes(self, since: int) -> tuple[list[KeyRecord], int]:
         """Return the keys that are new or changed since a mark, and the new mark."""
         with self._failing_helpfully():
+            if not os.path.samestat(self._file, os.stat(self._path)):
+                raise StoreReplaced(f"{self._path} is another file now")
             rows = self._connection.execute(
                 f"SELECT {COLUMNS}, changed FROM api_keys WHERE changed > ? ORDER BY changed",
                 (since,),
             ).fetchall()
+            if (
+                not rows
+                and since >= self._connection.execute(f"SELECT {NEXT_CHANGE}").fetchone()[0]
+            ):
+                raise StoreReplaced(f"{self._path} was put back to an earlier state")
         return [_record(row[:-1]) for row in rows], rows[-1][-1] if rows else since
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hoonify_plugins.api_keys.format import digest_of, is_well_formed
+from hoonify_plugins.api_keys.format import digest_of, generate_key, is_well_formed
 from hoonify_plugins.api_keys.record import KeyRecord
 from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
 from hoonify_router.cli import main
@@ -105,6 +105,10 @@ def test_a_key_may_be_for_some_models(run: Run, database: Path) -> None:
         ),
         (["--name", "\x1b[2J", "--plan", "free"], "argument --name: expected 1 to 200 printable"),
         (
+            ["--name", "a", "--plan", "free", "--model", ""],
+            "argument --model: expected a model's id, or a pattern such as 'qwen*'",
+        ),
+        (
             ["--name", "a", "--plan", "free", "--expires", "soon"],
             "argument --expires: expected a time such as 12h",
         ),
@@ -156,6 +160,30 @@ def test_revoke_is_for_good(run: Run) -> None:
     status, _, err = run("revoke", "key_nobody")
     assert status == 2
     assert err == ["hoonify-router: there is no key 'key_nobody', see `hoonify-router keys list`"]
+
+
+def test_revoke_by_name_is_answered_with_the_ids(run: Run) -> None:
+    """Names need not be unique, so none of them is revoked."""
+    for _ in range(2):
+        run("create", "--name", "ada", "--plan", "free")
+    ids = [row["id"] for row in json.loads(run("list", "--json")[1])]
+    status, _, err = run("revoke", "ada")
+    told = f"hoonify-router: 'ada' is a name; keys are revoked by id: {ids[0]}, {ids[1]}"
+    assert (status, err) == (2, [told])
+
+
+def test_a_key_that_leaked_can_be_revoked_by_itself(run: Run) -> None:
+    """Whether it is ours or not, it is not shown again."""
+    _, key, _ = run("create", "--name", "ada", "--plan", "free")
+    (row,) = json.loads(run("list", "--json")[1])
+    status, _, err = run("revoke", key.strip())
+    assert status == 0
+    assert err[0].startswith(f"revoked {row['id']} ('ada')")
+    status, _, err = run("revoke", generate_key())
+    assert (status, err) == (
+        2,
+        ["hoonify-router: there is no such key, see `hoonify-router keys list`"],
+    )
 
 
 def test_keys_without_the_middleware_are_worth_a_word(run: Run, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,7 +57,7 @@ async def opened(database: Path, store: SQLiteKeyStore) -> AsyncIterator[Any]:
 
         def open_store() -> CountingStore:
             inside.append(CountingStore(database))
-            return inside[0]
+            return inside[-1]
 
         middleware = APIKeysMiddleware(open_store, LOG, interval)
         await middleware.startup()
@@ -316,6 +317,34 @@ async def test_a_store_that_fails_keeps_known_keys_good(
     assert caplog.text.count("the disk is gone") == 1
     inside.failing = False
     await wait_until(lambda: "can be read again" in caplog.text)
+
+
+async def test_a_store_that_was_replaced_is_read_anew(
+    opened: Any,
+    store: SQLiteKeyStore,
+    database: Path,
+    request_with: RequestWith,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Keys that the new one does not have are refused, and a revocation in it counts."""
+    (gone, old), (kept, new) = new_key("gone", "free"), new_key("kept", "free")
+    store.add(gone)
+    middleware, _ = await opened(interval=0.01)
+    backup = SQLiteKeyStore(database.with_name("backup.db"))
+    backup.add(kept)
+    backup.close()
+    for beside in ("-wal", "-shm"):
+        database.with_name(database.name + beside).unlink()
+    os.replace(database.with_name("backup.db"), database)
+    await wait_until(lambda: middleware._ring.find(gone.digest) is None)
+    with pytest.raises(AuthenticationFailed):
+        await ask(middleware, request_with(f"Bearer {old}"))
+    assert middleware.on_request(request_with(f"Bearer {new}")) is None
+    again = SQLiteKeyStore(database)
+    again.revoke(kept.id, int(time.time()))
+    again.close()
+    await wait_until(lambda: middleware._ring.find(kept.digest) is None)
+    assert caplog.text.count("read anew") == 1
 
 
 async def test_a_store_that_cannot_be_opened_keeps_the_door_shut() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hoonify_plugins.api_keys.record import StoreError, new_key
+from hoonify_plugins.api_keys.record import StoreError, StoreReplaced, new_key
 from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
 
 
@@ -85,6 +85,38 @@ def test_changes_are_told_once(store: SQLiteKeyStore) -> None:
     assert store.changes(later) == ([], later)
     store.revoke(one.id, 200)
     assert store.changes(later) == ([], later)
+
+
+def test_a_file_in_the_place_of_ours_is_noticed(store: SQLiteKeyStore, database: Path) -> None:
+    """As a backup that was put back; what we hold open is nobody's any more."""
+    store.add(new_key("one", "free")[0])
+    _, mark = store.changes(0)
+    other = SQLiteKeyStore(database.with_name("backup.db"))
+    other.close()
+    os.replace(database.with_name("backup.db"), database)
+    with pytest.raises(StoreReplaced):
+        store.changes(mark)
+
+
+def test_a_file_that_is_gone_is_told(store: SQLiteKeyStore, database: Path) -> None:
+    """It is not made again: nobody knows what the operator is about to do."""
+    database.unlink()
+    with pytest.raises(StoreError, match="No such file"):
+        store.changes(0)
+    assert not database.exists()
+
+
+def test_an_older_state_of_the_file_is_noticed(store: SQLiteKeyStore, database: Path) -> None:
+    """A mark that it has not come to yet means that it is not what was read before."""
+    store.add(new_key("one", "free")[0])
+    _, mark = store.changes(0)
+    store.add(new_key("two", "free")[0])
+    _, later = store.changes(mark)
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM api_keys WHERE name = 'two'")
+    connection.close()
+    with pytest.raises(StoreReplaced):
+        store.changes(later)
 
 
 def test_the_first_key_is_only_for_an_empty_store(store: SQLiteKeyStore) -> None:
