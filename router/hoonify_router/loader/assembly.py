@@ -24,12 +24,14 @@ def plugin_context(loaded: LoadedConfig) -> PluginContext:
         PluginError: The state folder cannot be made or written.
     """
     folder = loaded.state_dir
+    hint = "name another one with HOONIFY_STATE_DIR or `server: state_dir:`"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PluginError(f"the state folder {folder} cannot be made: {error.strerror}") from error
+        why = error.strerror
+        raise PluginError(f"the state folder {folder} cannot be made: {why}; {hint}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PluginError(f"the state folder {folder} cannot be written")
+        raise PluginError(f"the state folder {folder} cannot be written; {hint}")
     return PluginContext(loaded, logging.getLogger("hoonify_router.plugins"))
 
 

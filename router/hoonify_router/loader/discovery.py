@@ -118,9 +118,8 @@ class _Loading:
         except Exception as error:  # whatever a plugin does wrong, the others must load
             if self.manager.has_plugin(name):  # older pluggys leave a refused one half registered
                 self.manager.unregister(name=name)
-            message = str(error) if isinstance(error, PluginError) else explain(error)
             self.failures.append(
-                Failure(name, distribution, message, error=error.__cause__ or error)
+                Failure(name, distribution, explain(error), error=error.__cause__ or error)
             )
             return
         if warning:

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from hoonify_router.errors import PluginError
+
 LONGEST = 400
 
 
@@ -23,7 +25,12 @@ def on_one_line(text: str) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Return an exception and the place it came from on one line, for an operator's eyes."""
+    """Return an exception and the place it came from on one line, for an operator's eyes.
+
+    A ``PluginError`` was written for them: its words are enough.
+    """
+    if isinstance(error, PluginError):
+        return on_one_line(str(error))
     place = ""
     frames = [
         frame

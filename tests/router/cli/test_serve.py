@@ -62,6 +62,7 @@ def test_a_state_folder_that_cannot_be_made_is_one_line(
         done = run(*words)
         assert done.status == 2
         assert done.err == [
-            "hoonify-router: the state folder /dev/null/state cannot be made: Not a directory"
+            "hoonify-router: the state folder /dev/null/state cannot be made: Not a directory;"
+            " name another one with HOONIFY_STATE_DIR or `server: state_dir:`"
         ]
     assert served == []
