@@ -239,9 +239,11 @@ class Middleware:
     """Base class of what stands on a request's way; one instance per gateway process.
 
     ``phase`` decides when it is called. Methods run on the gateway's event loop and must not block it.
+    ``name`` is what ``pipeline:`` calls it; the router fills it in, and tells it when something fails.
     """
 
     phase: ClassVar[Phase] = Phase.OBSERVE
+    name: str = ""
 
     async def startup(self) -> None:
         """Open what it needs; called once in each gateway before the door opens."""

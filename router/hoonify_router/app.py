@@ -30,6 +30,7 @@ from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
     build_pipeline,
     collect_routes,
+    explain,
     load_plugins,
     names_in,
     plugin_context,
@@ -146,7 +147,11 @@ def create_app(gateway: Gateway, name: str, routes: Sequence[Route] = ()) -> San
     app.ctx.gateway = gateway
     add_routes(app)
     for number, route in enumerate(routes):
-        app.add_route(route.handler, route.path, methods=route.methods, name=f"plugin_{number}")
+        try:
+            app.add_route(route.handler, route.path, methods=route.methods, name=f"plugin_{number}")
+        except Exception as error:  # such as a path that is taken: no reason to keep the door shut
+            module = getattr(route.handler, "__module__", "a plugin")
+            log.warning("%s: its route %s cannot be had: %s", module, route.path, explain(error))
     return app
 
 
@@ -225,9 +230,9 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
         when_parent_dies(partial(_leave_orphaned, launch, gateway))
         try:
             await gateway.start()
-        except Exception as error:
+        except PluginError as error:
             log.debug("a middleware cannot start", exc_info=True)
-            raise _cannot_start(f"a middleware cannot start: {error}") from error
+            raise _cannot_start(str(error)) from error
         app.ctx.connecting = app.loop.create_task(_connect(client))
 
     async def let_go(app: Sanic[Any, Any]) -> None:

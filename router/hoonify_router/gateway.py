@@ -14,7 +14,9 @@ from hoonify_router.adapters.base import Adapter
 from hoonify_router.api import Middleware, Phase, RequestContext
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import Config
+from hoonify_router.errors import PluginError
 from hoonify_router.identity import Names
+from hoonify_router.loader import explain
 from hoonify_router.logs import AccessLog
 from hoonify_router.pipeline import Pipeline
 from hoonify_router.pulse import Pulse
@@ -83,9 +85,17 @@ class Gateway:
     # ------------------------------------------------------------ its life
 
     async def start(self) -> None:
-        """Open what the middleware needs; the door stays shut if one of them fails."""
+        """Open what the middleware needs; the door stays shut if one of them fails.
+
+        Raises:
+            PluginError: It did.
+        """
         for one in self._middleware:
-            await one.startup()
+            try:
+                await one.startup()
+            except Exception as error:
+                why = f"middleware {one.name!r} cannot start: {explain(error)}"
+                raise PluginError(why) from error
             self._started.append(one)
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109
@@ -104,5 +114,5 @@ class Gateway:
             try:
                 await one.shutdown()
             except Exception:
-                log.exception("a middleware failed to shut down")
+                log.exception("middleware %r failed to shut down", one.name)
         self.access.flush()

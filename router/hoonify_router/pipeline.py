@@ -21,6 +21,8 @@ from hoonify_router.validation import check_values
 
 log = logging.getLogger(__name__)
 
+_NOT_SETTLED = "middleware %r failed to settle request %s"
+
 Ending = Callable[[], None]
 """Writes the end of an answer, when everything is settled."""
 
@@ -171,9 +173,10 @@ class Pipeline:
         visit.settled = True
         seen = visit.seen
         while seen:
-            waiting = self._settle_one(seen.pop(), ctx)
+            middleware = seen.pop()
+            waiting = self._settle_one(middleware, ctx)
             if waiting is not None:
-                task = asyncio.ensure_future(self._settle_rest(waiting, ctx, seen))
+                task = asyncio.ensure_future(self._settle_rest(middleware, waiting, ctx, seen))
                 self._settling.add(task)
                 task.add_done_callback(self._settling.discard)
                 await asyncio.shield(task)
@@ -181,24 +184,29 @@ class Pipeline:
         self._access.note(ctx)
 
     async def _settle_rest(
-        self, waiting: Awaitable[None] | None, ctx: RequestContext, seen: list[Middleware]
+        self,
+        middleware: Middleware,
+        waiting: Awaitable[None] | None,
+        ctx: RequestContext,
+        seen: list[Middleware],
     ) -> None:
         while True:
             if waiting is not None:
                 try:
                     await waiting
                 except Exception:
-                    log.exception("a middleware failed to settle request %s", ctx.request_id)
+                    log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
             if not seen:
                 break
-            waiting = self._settle_one(seen.pop(), ctx)
+            middleware = seen.pop()
+            waiting = self._settle_one(middleware, ctx)
         self._access.note(ctx)
 
     def _settle_one(self, middleware: Middleware, ctx: RequestContext) -> Awaitable[None] | None:
         try:
             return middleware.on_finally(ctx)
         except Exception:
-            log.exception("a middleware failed to settle request %s", ctx.request_id)
+            log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
             return None
 
     # ------------------------------------------------------------ the end
@@ -232,6 +240,12 @@ async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit
         if middleware in visit.seen:
             continue
         visit.seen.append(middleware)
-        waiting = middleware.on_request(ctx)
-        if waiting is not None:
-            await waiting
+        try:
+            waiting = middleware.on_request(ctx)
+            if waiting is not None:
+                await waiting
+        except RouterError:
+            raise
+        except Exception as bug:
+            bug.add_note(f"in middleware {middleware.name!r}")
+            raise

@@ -53,6 +53,7 @@ def test_phases_decide_the_order(install: Install, tmp_path: Path) -> None:
         install(name, **{name: MIDDLEWARE.format(name, phase)})
     built = build(tmp_path, "late", "early", "also")
     assert [type(middleware).__name__ for middleware in built] == ["early", "late", "also"]
+    assert [middleware.name for middleware in built] == ["early", "late", "also"]
 
 
 def test_each_middleware_gets_its_settings_and_its_own_log(

@@ -66,6 +66,7 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
         raise PluginError(
             f"middleware {name!r}: phase is {middleware.phase!r}, expected one of Phase"
         )
+    middleware.name = name
     return middleware
 
 

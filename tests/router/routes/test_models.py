@@ -142,3 +142,19 @@ async def test_plugins_bring_routes_of_their_own(open_up: OpenDoor) -> None:
         b"POST /motd2 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
     )
     assert (status, body) == (200, b"hello")
+
+
+async def test_a_route_that_cannot_be_had_keeps_no_door_shut(
+    open_up: OpenDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the router's own routes nor the other plugins' suffer from it."""
+
+    async def motd(request: Any) -> Any:
+        return text("hello")
+
+    routes = [Route(path, motd) for path in ("/v1/models", "/<broken:[>", "/motd", "/motd")]
+    door = await open_up(routes=routes)
+    assert (await door.get("/v1/models"))[2]["object"] == "list"
+    assert (await door.ask(b"GET /motd HTTP/1.1\r\nhost: x\r\n\r\n"))[2] == b"hello"
+    for path in ("/v1/models", "/<broken:[>", "/motd"):
+        assert f"test_models: its route {path} cannot be had: " in caplog.text
