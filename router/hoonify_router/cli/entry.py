@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import sys
@@ -72,8 +73,9 @@ def _run(words: list[str]) -> int:
 
 
 def _look_around() -> Installed:
-    plugins = load_plugins()
-    commands, failures = collect_commands(plugins, reserved=[own.name for own in BUILT_IN])
+    with contextlib.redirect_stdout(sys.stderr):  # our output may be for another program to read
+        plugins = load_plugins()
+        commands, failures = collect_commands(plugins, reserved=[own.name for own in BUILT_IN])
     plugins = dataclasses.replace(plugins, failures=(*plugins.failures, *failures))
     return Installed(plugins, commands)
 

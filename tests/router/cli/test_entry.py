@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,14 @@ def test_a_broken_plugin_bricks_nothing(run: Run, install: Install) -> None:
     assert done.status == 2
     assert done.err[0].startswith("hoonify-router: there is no command 'motd'")
     assert any("not_there_at_all" in line for line in done.warnings)
+
+
+def test_a_plugin_that_prints_does_not_spoil_the_output(run: Run, install: Install) -> None:
+    """Somebody may be about to read a key or JSON."""
+    install("acme", motd="print('thank you for choosing acme')\n" + MOTD.format("", 0))
+    done = run("plugins", "list", "--json")
+    assert any("choosing acme" in line for line in done.err)
+    assert json.loads(done.out)
 
 
 def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
