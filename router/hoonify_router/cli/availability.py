@@ -22,6 +22,8 @@ class Report:
         state: Its state in the running router; ``available`` or ``unavailable`` when none runs.
         reason: Why it cannot serve.
         detail: What to do about it.
+        retry_after: Seconds until the running router tries again.
+        progress: How far the load has come.
     """
 
     id: str
@@ -30,6 +32,16 @@ class Report:
     state: str
     reason: str = ""
     detail: str = ""
+    retry_after: int | None = None
+    progress: str = ""
+
+    @property
+    def story(self) -> str:
+        """Return all that is known, for one cell of a table."""
+        told = [self.reason, f"({self.detail})" if self.detail else "", self.progress]
+        if self.retry_after is not None:
+            told.append(f"Next try in {self.retry_after} s.")
+        return " ".join(part for part in told if part)
 
 
 def reports_of(loaded: LoadedConfig, plugins: Plugins) -> list[Report]:

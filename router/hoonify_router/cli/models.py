@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from typing import Any
 
 from hoonify_router.cli.availability import AVAILABLE, UNAVAILABLE, Report, reports_of
@@ -12,6 +13,7 @@ from hoonify_router.cli.parser import BuiltIn, Installed
 from hoonify_router.cli.preparation import prepare
 from hoonify_router.cli.running import homes_of_running_router
 from hoonify_router.config import LoadedConfig
+from hoonify_router.types import HomeView
 
 STYLES = {
     "ready": "green",
@@ -44,9 +46,9 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
     rows = []
     for report in reports:
         model = loaded.config.models[report.model]
-        why = f"{report.reason} ({report.detail})" if report.detail else report.reason
         context = str(model.context_length)
-        rows.append((report.model, model.provider, context, report.backend, report.state, why))
+        cells = (report.model, model.provider, context, report.backend, report.state, report.story)
+        rows.append(cells)
     show_table(("id", "provider", "context", "backend", "state", "reason"), rows, STYLES)
     return 0
 
@@ -63,12 +65,20 @@ COMMAND = BuiltIn(
 )
 
 
-def _live(report: Report, home: Any) -> Report:
+def _live(report: Report, home: HomeView | None) -> Report:
     if home is None:
         return dataclasses.replace(
             report, state="stopped", reason="It is not in the running router."
         )
-    return dataclasses.replace(report, state=home.state, reason=home.reason, detail=home.detail)
+    stage, done, total = home.progress or ("", 0, 0)
+    return dataclasses.replace(
+        report,
+        state=home.state,
+        reason=home.reason,
+        detail=home.detail,
+        retry_after=None if home.retry_after is None else math.ceil(home.retry_after),
+        progress=f"{stage}, {done} of {total}" if total else stage,
+    )
 
 
 def _as_json(loaded: LoadedConfig, report: Report) -> dict[str, Any]:
@@ -82,4 +92,5 @@ def _as_json(loaded: LoadedConfig, report: Report) -> dict[str, Any]:
         "state": report.state,
         "reason": report.reason or None,
         "detail": report.detail or None,
+        "retry_after": report.retry_after,
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hoonify_router.cli import models
@@ -73,6 +74,7 @@ def test_as_json(run: Run) -> None:
         "state": "available",
         "reason": None,
         "detail": None,
+        "retry_after": None,
     }
     assert "not_there_at_all" in rows[3]["reason"]
 
@@ -108,12 +110,18 @@ def test_a_running_router_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         failed = HomeView(
             "tiny", "tiny", "onnxruntime", "worker", "failed", reason="It broke.", detail="exit 1"
         )
-        return {"parrot": ready, "tiny": failed}
+        failed = msgspec.structs.replace(failed, retry_after=9.2)
+        loading = HomeView("twins/0", "twins", "echo", "worker", "loading", progress=("eat", 1, 3))
+        return {"parrot": ready, "tiny": failed, "twins/0": loading}
 
     monkeypatch.setattr(models, "homes_of_running_router", homes)
     done = run("models", "--json")
     rows = json.loads(done.out)
     assert done.err == []
-    assert [row["state"] for row in rows] == ["ready", "failed", "stopped", "stopped"]
+    assert [row["state"] for row in rows] == ["ready", "failed", "loading", "stopped"]
     assert (rows[1]["reason"], rows[1]["detail"]) == ("It broke.", "exit 1")
-    assert "not in the running router" in rows[2]["reason"]
+    assert [row["retry_after"] for row in rows] == [None, 10, None, None]
+    assert "not in the running router" in rows[3]["reason"]
+    _, _, tiny, loading, _ = run("models").out.splitlines()
+    assert tiny.endswith("It broke. (exit 1) Next try in 10 s.")
+    assert loading.endswith("eat, 1 of 3")
