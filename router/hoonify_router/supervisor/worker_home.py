@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -33,7 +34,7 @@ _GRACE = 2.0  # between SIGTERM and SIGKILL
 _CRASHED = "Its engine ended unexpectedly."
 _NOT_LOADED = "Its engine could not be loaded."
 _NO_MEMORY = "Its engine ran out of memory while loading."
-_NO_ROUTER = "No module named hoonify_router"
+_NO_ROUTER = re.compile(r"No module named '?hoonify_router\b")
 
 
 class _Stopped(Exception):
@@ -248,7 +249,7 @@ class WorkerHome(Home):
                 detail = self._process.ending or "its worker closed the connection"
             await self._process.end(0.0)
             tail, self._process = self._process.tail, None
-        if _NO_ROUTER in tail:
+        if _NO_ROUTER.search(tail):
             detail = f"hoonify-router must be installed for {self.plan.interpreter} too"
         if was_ready:
             log.error("%s: %s", self.plan.id, detail)

@@ -269,7 +269,9 @@ async def test_an_interpreter_without_the_router_gets_a_hint(
 ) -> None:
     """The last lines of its output are read for the operator."""
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$0: No module named hoonify_router" >&2\nexit 1\n')
+    says = "Error while finding module specification for 'hoonify_router.worker'"
+    says += " (ModuleNotFoundError: No module named 'hoonify_router')"
+    python.write_text(f'#!/bin/sh\necho "$0: {says}" >&2\nexit 1\n')
     python.chmod(0o755)
     running = await supervise(yaml(more="    python: ./python"))
     home = await running.until_state("failed")
