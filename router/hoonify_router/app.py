@@ -170,6 +170,7 @@ def _run_processes(launch: Launch, door: Any) -> int:
         app.manager.run = watch.run  # type: ignore[method-assign]
         watches.append(watch)
 
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"  # its advice is not for our users
     app.main_process_ready(take_over)
     app.prepare(
         sock=door,
