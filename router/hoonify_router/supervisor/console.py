@@ -6,7 +6,9 @@ Rich on a terminal, plain lines anywhere else; what a plain line says is never b
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import os
 import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TextIO
@@ -49,6 +51,8 @@ class PlainConsole(Console):
     """Plain lines, for pipes, files and service managers."""
 
     def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an old locale must not cost the banner
         self._stream = stream
         self._told: dict[str, tuple[str, str]] = {}
         self._greeted = False
@@ -69,8 +73,11 @@ class PlainConsole(Console):
 
     def say(self, line: str) -> None:
         """Print one line; nobody may be reading any more, which is no reason to stop."""
-        with contextlib.suppress(OSError, ValueError):
+        try:
             print(line, file=self._stream, flush=True)
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):  # or it is tried again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 class RichConsole(Console):

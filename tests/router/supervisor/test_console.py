@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import shlex
 
 import pytest
@@ -155,3 +156,22 @@ def test_nobody_reading_is_no_reason_to_stop() -> None:
     console = PlainConsole(Closed())
     console.greet(Banner(ADDRESS, [TINY]))
     console.say("anything")
+
+
+def test_a_reader_that_leaves_is_forgotten() -> None:
+    """What could not be written is not tried again when the process ends."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as stream:
+        console = PlainConsole(stream)
+        console.say("hello")
+        console.say("anybody?")
+
+
+def test_what_the_output_cannot_encode_is_escaped() -> None:
+    """An old locale does not cost the operator the banner, and the key in it."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    PlainConsole(stream).greet(Banner(ADDRESS, [TINY], {"api_key": KEY, "note": "grüß Gott"}))
+    shown = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    assert KEY.encode() in shown
+    assert b"gr\\xfc" in shown
