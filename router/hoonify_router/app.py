@@ -116,6 +116,9 @@ def serve(
     loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
     with signals_held_back(), door, runtime_dir() as folder:
         launch = Launch(loaded, base_url(server.host, server.port), folder)
+        if (other := runfile.find(loaded)) is not None:
+            told = "process %d seems to serve this configuration already, at %s"
+            log.warning(told, other.pid, other.address)
         try:
             runfile.announce(loaded, address=launch.address, supervisor=folder / SOCKET_NAME)
         except OSError as error:

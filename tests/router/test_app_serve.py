@@ -49,6 +49,21 @@ def test_sanic_says_nothing_of_its_own_on_a_terminal(
     assert len(quiet) == 1
 
 
+def test_a_second_router_on_one_configuration_is_worth_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be meant, on another port; most often it is not."""
+    config = Config(models={}, server=ServerConfig(port=0))
+    loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path)
+    monkeypatch.setattr(Sanic, "serve", lambda **options: None)
+    monkeypatch.setattr(app, "configure_logging", lambda: None)
+    app.serve(loaded)
+    assert "already" not in caplog.text
+    runfile.announce(loaded, address="http://127.0.0.1:8000", supervisor=tmp_path / "x.sock")
+    app.serve(loaded)
+    assert f"process {os.getpid()} seems to serve this configuration already" in caplog.text
+
+
 def test_a_plugin_that_fails_to_shape_errors_leaves_it_to_the_next(
     tmp_path: Path,
     install: Callable[..., Path],
