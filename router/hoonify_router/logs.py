@@ -21,7 +21,7 @@ def configure_logging() -> None:
     Sanic's own chatter is kept out: only its warnings and errors are passed on.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     level = os.environ.get("HOONIFY_LOG_LEVEL", "INFO").upper()
@@ -32,6 +32,15 @@ def configure_logging() -> None:
     _access.propagate = False
     for name in ("asyncio", "sanic", "sanic.access", "sanic.root", "sanic.server"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter() -> logging.Formatter:
+    """Return one whose times are UTC, as those of the access log are."""
+    formatter = logging.Formatter(FORMAT)
+    formatter.converter = time.gmtime
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.default_msec_format = "%s.%03dZ"
+    return formatter
 
 
 class AccessLog:

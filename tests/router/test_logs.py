@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from tests.router.doubles import request
@@ -107,6 +109,24 @@ async def test_who_wants_no_lines_pays_for_none(
     log.note(request())
     log.flush()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_all_lines_tell_the_time_alike(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In UTC, wherever the router runs, so that they can be laid beside each other."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        configure_logging()
+        logging.getLogger("hoonify_router").info("hello")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    stamp, _, rest = capsys.readouterr().err.partition(" ")
+    assert rest == "INFO hoonify_router: hello\n"
+    told = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    assert abs(told.timestamp() - time.time()) < 60
 
 
 def test_sanic_s_chatter_is_kept_out(capsys: pytest.CaptureFixture[str]) -> None:
