@@ -158,7 +158,7 @@ class Router:
         """Press Ctrl-C: SIGINT to the foreground group, as a terminal sends it."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(60)  # the router itself cuts after 35 s what does not leave
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever a test did: politely first, so that its folder goes too."""
