@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -231,6 +232,8 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     app = create_app(gateway, launch.name, routes)
 
     async def open_up(app: Sanic[Any, Any]) -> None:
+        # Until the loop runs for good, Sanic loses a stop: it has to wait until `hear_stop`.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         when_parent_dies(partial(_leave_orphaned, launch, gateway))
         try:
             await gateway.start()
@@ -239,7 +242,20 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
             raise _cannot_start(str(error)) from error
         app.ctx.connecting = app.loop.create_task(_connect(client))
 
+    async def hear_stop(app: Sanic[Any, Any]) -> None:
+        def stop() -> None:
+            if not app.ctx.stopping:
+                app.stop(terminate=False)
+                app.loop.call_later(
+                    0.05, stop
+                )  # the first one may meet a loop that is not there yet
+
+        app.ctx.stopping = False
+        app.loop.add_signal_handler(signal.SIGTERM, stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
     async def let_go(app: Sanic[Any, Any]) -> None:
+        app.ctx.stopping = True
         await gateway.drain(launch.patience)
 
     async def shut(app: Sanic[Any, Any]) -> None:
@@ -247,6 +263,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
         await gateway.stop()
 
     app.before_server_start(open_up)
+    app.after_server_start(hear_stop)
     app.before_server_stop(let_go)
     app.after_server_stop(shut)
     return app
