@@ -18,12 +18,12 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hoonify_backends.onnxruntime.answer import Answer
-from hoonify_backends.onnxruntime.detokenizer import Detokenizer
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.detokenizer import Detokenizer
+from hoonify_backends.generation.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions
-from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.scheduler import Job, Scheduler
 from hoonify_router.types import ChatRequest, Message
 

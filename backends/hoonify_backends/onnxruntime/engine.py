@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from hoonify_backends.generation.template import ChatTemplate
 from hoonify_backends.onnxruntime.failures import loading_failure, running_failure
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.mailbox import Mailbox
@@ -17,7 +18,6 @@ from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_backends.onnxruntime.prompts import HONOURED, PromptReader, default_sampling
 from hoonify_backends.onnxruntime.runner import Runner
 from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
-from hoonify_backends.onnxruntime.template import ChatTemplate
 from hoonify_router.api import Engine, ProgressCallback
 from hoonify_router.errors import EngineDead, ModelUnavailable, Overloaded
 from hoonify_router.types import (

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hoonify_backends.generation.sampling import Floats
 from hoonify_backends.onnxruntime.kv_cache import KVCache, KVLayout
 from hoonify_backends.onnxruntime.model_folder import Decoder
-from hoonify_backends.onnxruntime.sampling import Floats
 from hoonify_router.errors import ModelUnavailable
 
 _FLOATS: dict[str, type[np.floating[Any]]] = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hoonify_backends.onnxruntime.answer import Answer
-from hoonify_backends.onnxruntime.detokenizer import Detokenizer
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.detokenizer import Detokenizer
+from hoonify_backends.generation.sampling import Chooser, Sampling
+from hoonify_backends.generation.template import ChatTemplate
 from hoonify_backends.onnxruntime.model_folder import Search
 from hoonify_backends.onnxruntime.options import SamplingDefaults
-from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.scheduler import Job
-from hoonify_backends.onnxruntime.template import ChatTemplate
 from hoonify_router.errors import ContextLengthExceeded, InvalidValue
 from hoonify_router.types import ChatRequest
 

@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from hoonify_backends.onnxruntime.answer import Answer
-from hoonify_backends.onnxruntime.sampler import choose
-from hoonify_backends.onnxruntime.sampling import Chooser, Floats
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.sampler import choose
+from hoonify_backends.generation.sampling import Chooser, Floats
 from hoonify_router.types import FinishReason
 
 _WORTH_REUSING = 32  # tokens; fewer are read anew as quickly

@@ -18,15 +18,6 @@ from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.types import ChatRequest, Counted, Event, Finish, Message, Text
 
-ROOT = Path(__file__).resolve().parents[3]
-MODEL = ROOT / "models" / "tiny-chat" / "onnx"
-
-
-@pytest.fixture(scope="session")
-def model_path() -> Path:
-    """The folder of the model that ships with the router."""
-    return MODEL
-
 
 @pytest.fixture(scope="session")
 def options(model_path: Path) -> OnnxOptions:
@@ -38,14 +29,6 @@ def options(model_path: Path) -> OnnxOptions:
 def loaded(options: OnnxOptions) -> LoadedModel:
     """The shipped model with four slots."""
     return load_model(options, logging.getLogger(__name__), lambda stage: None)
-
-
-@pytest.fixture(scope="session")
-def tokenizer(loaded: LoadedModel) -> Any:
-    """The shipped model's tokenizer."""
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(loaded.folder.tokenizer))
 
 
 @pytest.fixture(scope="session")

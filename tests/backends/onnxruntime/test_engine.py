@@ -52,7 +52,7 @@ async def test_greedy_answers_are_those_of_the_plain_graph(
     start: Start, ask: Ask, reference: Any, tokenizer: Any, loaded: Any
 ) -> None:
     """Template, tokens, rows, text: all of it against a loop that knows no trick."""
-    from hoonify_backends.onnxruntime.template import ChatTemplate
+    from hoonify_backends.generation.template import ChatTemplate
 
     engine = await start()
     template = ChatTemplate(loaded.folder.chat_template, loaded.folder.tokenizer_config)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from hoonify_backends.generation.sampling import Sampling
+from hoonify_backends.generation.template import ChatTemplate
 from hoonify_backends.onnxruntime.model_folder import Search
 from hoonify_backends.onnxruntime.options import SamplingDefaults
 from hoonify_backends.onnxruntime.prompts import HONOURED, PromptReader, default_sampling
-from hoonify_backends.onnxruntime.sampling import Sampling
-from hoonify_backends.onnxruntime.template import ChatTemplate
 from hoonify_router.errors import ContextLengthExceeded, InvalidValue
 from hoonify_router.types import CORE_PARAMETERS, ChatRequest, Message
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from hoonify_backends.onnxruntime.answer import Answer
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.runner import Runner
-from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
 
 

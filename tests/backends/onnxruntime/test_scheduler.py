@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hoonify_backends.onnxruntime.answer import Answer
-from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.sampling import Chooser, Sampling
 from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
 
 GREEDY = Sampling(temperature=0)

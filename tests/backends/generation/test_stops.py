@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoonify_backends.onnxruntime.stops import StopMatcher
+from hoonify_backends.generation.stops import StopMatcher
 
 
 def shown(stops: list[str], pieces: list[str]) -> tuple[str, bool]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from hoonify_backends.onnxruntime.detokenizer import ByteDecoder, Detokenizer, WindowDecoder
+from hoonify_backends.generation.detokenizer import ByteDecoder, Detokenizer, WindowDecoder
 
 TEXTS = [
     "Hello",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hoonify_backends.onnxruntime.answer import Answer
+from hoonify_backends.generation.answer import Answer
 
 EOS = 0
 

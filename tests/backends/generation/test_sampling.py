@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hoonify_backends.onnxruntime.sampling import Chooser, RepetitionPenalty, Sampling
+from hoonify_backends.generation.sampling import Chooser, RepetitionPenalty, Sampling
 
 
 def test_no_temperature_is_greedy() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hoonify_backends.onnxruntime.sampler import choose
-from hoonify_backends.onnxruntime.sampling import Chooser, Sampling
+from hoonify_backends.generation.sampler import choose
+from hoonify_backends.generation.sampling import Chooser, Sampling
 
 Floats = NDArray[np.float32]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hoonify_backends.onnxruntime.detokenizer import TokenDecoder
-from hoonify_backends.onnxruntime.stops import StopMatcher
+from hoonify_backends.generation.detokenizer import TokenDecoder
+from hoonify_backends.generation.stops import StopMatcher
 from hoonify_router.types import FinishReason
 
 

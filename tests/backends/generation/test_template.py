@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jinja2 import TemplateSyntaxError
 
-from hoonify_backends.onnxruntime.loading import LoadedModel
-from hoonify_backends.onnxruntime.template import ChatTemplate
+from hoonify_backends.generation.template import ChatTemplate
 from hoonify_router.errors import InvalidRequest, InvalidValue, RouterError, Unsupported
 from hoonify_router.types import (
     ImagePart,
@@ -143,9 +144,11 @@ def test_a_broken_template_fails_at_once() -> None:
         ChatTemplate("{% if %}", {})
 
 
-def test_the_shipped_template(loaded: LoadedModel) -> None:
+def test_the_shipped_template(model_path: Path) -> None:
     """It takes every role and asks for an answer."""
-    template = ChatTemplate(loaded.folder.chat_template, loaded.folder.tokenizer_config)
+    source = (model_path / "chat_template.jinja").read_text()
+    config = json.loads((model_path / "tokenizer_config.json").read_text())
+    template = ChatTemplate(source, config)
     text = template.render([Message("developer", "Be brief."), *USER])
     assert "Be brief." in text
     assert text.index("hi") < text.rindex("assistant")

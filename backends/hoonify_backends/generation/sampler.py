@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hoonify_backends.onnxruntime.sampling import Chooser, Floats, Sampling
+from hoonify_backends.generation.sampling import Chooser, Floats, Sampling
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
