@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hoonify_router.errors import Cancelled, EngineDead, RouterError
-from hoonify_router.types import Usage
+from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _UNFINISHED = "The model's engine ended before the answer was complete."
@@ -59,8 +59,10 @@ class Answer(ABC):
     # ------------------------------------------------------------ what adapters call
 
     @abstractmethod
-    def text(self, text: str, index: int = 0) -> None:
-        """Take a piece of the answer."""
+    def text(
+        self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
+    ) -> None:
+        """Take a piece of the answer, and how probable its tokens were."""
 
     @abstractmethod
     def reasoning(self, text: str, index: int = 0) -> None:
@@ -69,6 +71,14 @@ class Answer(ABC):
     @abstractmethod
     def parts(self, fields: Mapping[str, Any], index: int = 0, logprobs: Any = None) -> None:
         """Take other parts of a message, such as ``tool_calls``, as OpenAI's delta has them."""
+
+    def tool_call(self, call: ToolCall) -> None:
+        """Take a piece of a call of a function."""
+        self.fail(EngineDead(_BROKEN))
+
+    def embedding(self, vector: bytes, index: int = 0) -> None:
+        """Take the whole vector of one input, little-endian float32."""
+        self.fail(EngineDead(_BROKEN))
 
     def finish(self, reason: str, index: int = 0) -> None:
         """Hear that the answer with this index is complete."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from hoonify_router.answer import Answer
 from hoonify_router.chunks import usage_json
+from hoonify_router.types import TokenLogprob
 
 _encode = msgspec.json.Encoder().encode
 
@@ -83,7 +84,9 @@ class Completion(Answer):
         self._identity = identity
         self._choices = [_Choice() for _ in range(choices)]
 
-    def text(self, text: str, index: int = 0) -> None:
+    def text(
+        self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
+    ) -> None:
         """Keep a piece of the answer."""
         if self._may_speak(index):
             self._mark_first()

@@ -7,6 +7,7 @@ RouterError                      500  server_error            internal_error
 │   ├── InvalidType              400                          invalid_type
 │   ├── Unsupported              400                          unsupported_parameter
 │   ├── UnknownParameter         400                          unknown_parameter
+│   ├── WrongEndpoint            400                          wrong_endpoint
 │   ├── ContextLengthExceeded    400                          context_length_exceeded
 │   └── InvalidValue             422                          invalid_value
 ├── AuthenticationFailed         401  authentication_error    invalid_api_key
@@ -23,7 +24,12 @@ RouterError                      500  server_error            internal_error
 ├── Overloaded                   429  rate_limit_error        queue_full
 ├── ModelUnavailable             503  server_error            model_unavailable
 │   ├── EngineDead               503
-│   └── OutOfMemory              503
+│   ├── OutOfMemory              503
+│   └── HomeTimeout              504                          timeout
+│       ├── ConnectTimeout       504                          connect_timeout
+│       ├── FirstTokenTimeout    504                          first_token_timeout
+│       └── IdleTimeout          504                          idle_timeout
+├── TotalTimeout                 504  server_error            total_timeout
 └── Cancelled                    499  never sent: the client has left
 
 ConfigError                      a mistake in a file of the operator's: one line each, exit 2
@@ -94,6 +100,12 @@ class UnknownParameter(InvalidRequest):
     """Nobody knows the parameter."""
 
     code = "unknown_parameter"
+
+
+class WrongEndpoint(InvalidRequest):
+    """The model exists, but does not do what this endpoint is for."""
+
+    code = "wrong_endpoint"
 
 
 class ContextLengthExceeded(InvalidRequest):
@@ -210,6 +222,38 @@ class EngineDead(ModelUnavailable):
 
 class OutOfMemory(ModelUnavailable):
     """The engine has no memory left for the request or the model."""
+
+
+class HomeTimeout(ModelUnavailable):
+    """The model's home took too long; another home may be quicker."""
+
+    status = 504
+    code = "timeout"
+
+
+class ConnectTimeout(HomeTimeout):
+    """No connection to the home came about in time."""
+
+    code = "connect_timeout"
+
+
+class FirstTokenTimeout(HomeTimeout):
+    """The home did not begin its answer in time."""
+
+    code = "first_token_timeout"
+
+
+class IdleTimeout(HomeTimeout):
+    """The home began its answer, and then said nothing for too long."""
+
+    code = "idle_timeout"
+
+
+class TotalTimeout(RouterError):
+    """The whole answer took longer than the model's limit allows."""
+
+    status = 504
+    code = "total_timeout"
 
 
 class Cancelled(RouterError):

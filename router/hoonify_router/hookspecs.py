@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hoonify_router.api import (
         Backend,
         BackendEvent,
+        BalancerSpec,
         Command,
         MiddlewareSpec,
         PluginContext,
@@ -51,6 +52,21 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:  # type: ignore[empty
         @hookimpl
         def hoonify_register_middleware():
             return [MiddlewareSpec("office_hours", "Opens at nine.", Settings, OfficeHours)]
+    """
+
+
+@hookspec
+def hoonify_register_balancers() -> list[BalancerSpec]:  # type: ignore[empty-body]
+    """Return the ways to choose among a model's homes that this plugin brings.
+
+    Called once in every router process, while plugins are loaded. May not block. Each is built for the models
+    whose ``balance:`` names it.
+
+    Example::
+
+        @hookimpl
+        def hoonify_register_balancers():
+            return [BalancerSpec("night_shift", "Old machines by night.", Settings, NightShift)]
     """
 
 

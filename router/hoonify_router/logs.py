@@ -67,7 +67,7 @@ class AccessLog:
                 "-" if ctx.principal is None else ctx.principal.id,
                 ctx.method,
                 ctx.path,
-                "-" if ctx.chat is None else ctx.chat.model,
+                "-" if ctx.request is None else ctx.request.model,
                 ctx.status,
                 "" if ctx.error is None else f" {ctx.error.code}",
             )

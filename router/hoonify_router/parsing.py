@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -18,9 +20,19 @@ from hoonify_router.errors import (
     UnknownParameter,
     UnsupportedMediaType,
 )
-from hoonify_router.types import ChatRequest
+from hoonify_router.types import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    InferenceRequest,
+    Task,
+)
 
-_decode = msgspec.json.Decoder(ChatRequest).decode
+RequestT = TypeVar("RequestT")
+
+_decode_chat = msgspec.json.Decoder(ChatRequest).decode
+_decode_completion = msgspec.json.Decoder(CompletionRequest).decode
+_decode_embedding = msgspec.json.Decoder(EmbeddingRequest).decode
 _AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
@@ -58,11 +70,11 @@ def check_content_type(content_type: str | None) -> None:
     )
 
 
-def parse_request(ctx: RequestContext) -> RouterError | None:
-    """Fill in ``ctx.chat``, or return why that cannot be done; limits come before the refusal."""
+def parse_request(ctx: RequestContext, task: Task) -> RouterError | None:
+    """Fill in ``ctx.request``, or return why that cannot be done; limits come before the refusal."""
     try:
         check_content_type(ctx.headers.get("content-type"))
-        ctx.chat = parse_chat(ctx.body)
+        ctx.request = _PARSERS[task](ctx.body)
     except RouterError as error:
         return error
     return None
@@ -74,8 +86,29 @@ def parse_chat(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequest: One of its kinds, with the path of the offending field as ``param``.
     """
+    return _parse(body, _decode_chat)
+
+
+def parse_completion(body: bytes) -> CompletionRequest:
+    """Return the completion request in ``body``; fails as ``parse_chat`` does."""
+    return _parse(body, _decode_completion)
+
+
+def parse_embedding(body: bytes) -> EmbeddingRequest:
+    """Return the embedding request in ``body``; fails as ``parse_chat`` does."""
+    return _parse(body, _decode_embedding)
+
+
+_PARSERS: dict[Task, Callable[[bytes], InferenceRequest]] = {
+    "chat": parse_chat,
+    "completion": parse_completion,
+    "embedding": parse_embedding,
+}
+
+
+def _parse(body: bytes, decode: Callable[[bytes], RequestT]) -> RequestT:
     try:
-        return _decode(body)
+        return decode(body)
     except msgspec.ValidationError as error:
         raise explain(str(error)) from None
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""A request's way through the router, on one screen: ``Pipeline._chat``."""
+"""A request's way through the router, on one screen: ``Pipeline._infer``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hoonify_router.reply import Reply, error_headers
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper, internal_error
 from hoonify_router.stream import end_with_error
+from hoonify_router.types import Task
 from hoonify_router.validation import check_values
 
 log = logging.getLogger(__name__)
@@ -74,19 +75,19 @@ class Pipeline:
 
     # ------------------------------------------------------------ the ways
 
-    async def _chat(self, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
+    async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
         await _pass(self._authenticate, ctx, visit)
         check_scope(ctx.principal)
-        problem = parse_request(ctx)
+        problem = parse_request(ctx, task)
         await _pass(self._admit, ctx, visit)  # a malformed request counts, too
-        if problem is not None or ctx.chat is None:
+        if problem is not None or ctx.request is None:
             raise problem or RouterError("The request was lost on its way.")
-        check_values(ctx.chat)
-        model = self._catalog.resolve(ctx.chat.model)
+        check_values(ctx.request)
+        model = self._catalog.resolve(ctx.request.model)
         check_model(ctx.principal, model.id)
         await _pass(self._transform, ctx, visit)
         await _pass(self._observe, ctx, visit)
-        return await self._serving.serve(ctx, ctx.chat, model, reply)
+        return await self._serving.serve(ctx, ctx.request, model, reply)
 
     async def _read(self, work: Work, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
         await _pass(self._authenticate, ctx, visit)
@@ -94,9 +95,9 @@ class Pipeline:
         await _pass(self._observe, ctx, visit)
         return partial(reply.send, 200, work(ctx))
 
-    async def chat(self, ctx: RequestContext, reply: Reply) -> None:
-        """Answer a chat request, whatever becomes of it."""
-        await self._answer(self._chat, ctx, reply)
+    async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
+        """Answer a request for a model, whatever becomes of it."""
+        await self._answer(partial(self._infer, task), ctx, reply)
 
     async def read(self, ctx: RequestContext, reply: Reply, work: Work) -> None:
         """Answer a request that needs no home; it passes the same middleware."""

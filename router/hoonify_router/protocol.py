@@ -10,9 +10,12 @@ the supervisor and each gateway connect to the worker's unix socket and speak th
                             <-      Progress ...                to whoever is connected
                             <-      Ready | LoadFailed          told again to whoever connects later
     Generate(rid, request)  ->
+    Complete(rid, request)  ->
+    Embed(rid, request)     ->
                             <-      Events([(rid, event), ...])
     Credit(rid, events)     ->                                  flow control
     Cancel(rid)             ->
+                            <-      Released(rid)               its slot is free
                             <-      Heartbeat(health)           every second
     Drain(deadline)         ->                                  no new requests; then Bye
                             <-      Bye(reason)
@@ -29,7 +32,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hoonify_router.types import Capabilities, ChatRequest, Event, Health
+from hoonify_router.types import (
+    Capabilities,
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Event,
+    Health,
+)
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -73,10 +83,24 @@ class LoadFailed(Struct, tag="load_failed"):
 
 
 class Generate(Struct, tag="generate"):
-    """Serve one request."""
+    """Serve one chat request."""
 
     rid: int
     request: ChatRequest
+
+
+class Complete(Struct, tag="complete"):
+    """Serve one request that goes on with a text."""
+
+    rid: int
+    request: CompletionRequest
+
+
+class Embed(Struct, tag="embed"):
+    """Serve one request for vectors."""
+
+    rid: int
+    request: EmbeddingRequest
 
 
 class Events(Struct, tag="events"):
@@ -94,6 +118,12 @@ class Credit(Struct, tag="credit"):
 
 class Cancel(Struct, tag="cancel"):
     """Stop the request; nothing more of it is sent. Unknown numbers are fine: it may just have ended."""
+
+    rid: int
+
+
+class Released(Struct, tag="released"):
+    """The engine is done with a request that was cancelled: its slot is free."""
 
     rid: int
 
@@ -123,9 +153,12 @@ Frame = (
     | Ready
     | LoadFailed
     | Generate
+    | Complete
+    | Embed
     | Events
     | Credit
     | Cancel
+    | Released
     | Heartbeat
     | Drain
     | Bye

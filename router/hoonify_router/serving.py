@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -11,14 +10,12 @@ from hoonify_router.adapters.base import Adapter, Job
 from hoonify_router.answer import Answer
 from hoonify_router.api import RequestContext
 from hoonify_router.catalog import Catalog, Model
-from hoonify_router.chunks import Chunks
-from hoonify_router.completion import Completion
 from hoonify_router.errors import Cancelled, ModelUnavailable, Overloaded, RouterError
+from hoonify_router.forms import new_answer
 from hoonify_router.identity import Names
 from hoonify_router.pulse import Pulse
 from hoonify_router.reply import Reply
-from hoonify_router.stream import ChatStream
-from hoonify_router.types import ChatRequest, HomeView
+from hoonify_router.types import HomeView, InferenceRequest
 
 
 class Serving:
@@ -48,7 +45,7 @@ class Serving:
         self._transformed = transformed
 
     async def serve(
-        self, ctx: RequestContext, chat: ChatRequest, model: Model, reply: Reply
+        self, ctx: RequestContext, request: InferenceRequest, model: Model, reply: Reply
     ) -> Callable[[], None]:
         """Get an answer; its stream is written as it comes, its end by what is returned.
 
@@ -56,7 +53,7 @@ class Serving:
             RouterError: Nobody could answer, or not to the end. The reply tells whether the client has
                 seen a part of it.
         """
-        if chat.stream:
+        if request.streams:
             self._pulse.add(reply)
         tried: list[str] = []
         failure: RouterError | None = None
@@ -67,8 +64,8 @@ class Serving:
                 except ModelUnavailable as error:
                     raise failure or error from None
                 ctx.home = home
-                self._catalog.support(model, home).check(chat)
-                answer = await self._ask(ctx, chat, home, reply)
+                self._catalog.support(model, home).check(request)
+                answer = await self._ask(ctx, request, home, reply)
                 failure = answer.error
                 if failure is None:
                     return answer.close
@@ -76,22 +73,22 @@ class Serving:
                     raise failure
                 tried.append(home.id)
         finally:
-            if chat.stream:
+            if request.streams:
                 self._pulse.discard(reply)
 
     async def _ask(
-        self, ctx: RequestContext, chat: ChatRequest, home: HomeView, reply: Reply
+        self, ctx: RequestContext, request: InferenceRequest, home: HomeView, reply: Reply
     ) -> Answer:
         """Ask one home and wait for the end, whichever it is."""
         if reply.closed:
             raise Cancelled("The client has left.")
         done = asyncio.get_running_loop().create_future()
-        answer = self._form(chat, reply, partial(_wake, done))
+        answer = new_answer(request, self._names, reply, partial(_wake, done))
         reply.watch(answer.abandon)
         call = None
         try:
             body = None if self._transformed else ctx.body
-            job = Job(ctx.request_id, chat, body, home)
+            job = Job(ctx.request_id, request, body, home)
             call = await self._adapters[home.kind].start(job, answer)
             reply.serve(call)
             await done
@@ -105,13 +102,6 @@ class Serving:
             ctx.finish_reason = answer.finish_reason
             ctx.usage = answer.usage
         return answer
-
-    def _form(self, chat: ChatRequest, reply: Reply, on_end: Callable[[], object]) -> Answer:
-        completion_id, created = self._names.completion_id(), int(time.time())
-        if chat.stream:
-            chunks = Chunks(completion_id, created, chat.model, chat.wants_usage)
-            return ChatStream(reply, chunks, chat.n or 1, on_end)
-        return Completion(reply, (completion_id, created, chat.model), chat.n or 1, on_end)
 
 
 def _wake(done: asyncio.Future[None]) -> None:

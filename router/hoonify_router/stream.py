@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hoonify_router.answer import Answer
 from hoonify_router.chunks import DONE, Chunks, error_event
+from hoonify_router.types import TokenLogprob
 
 
 class Outlet(Protocol):
@@ -53,7 +54,9 @@ class ChatStream(Answer):
         """Whether the client has read a real event: no other home may answer any more."""
         return self._spoken != 0
 
-    def text(self, text: str, index: int = 0) -> None:
+    def text(
+        self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
+    ) -> None:
         """Write a piece of the answer."""
         if text and self._may_speak(index):
             self._write(self._chunks.text(text, index), index)

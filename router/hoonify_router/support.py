@@ -6,13 +6,17 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NoReturn
 
-from hoonify_router.errors import Unsupported
+from hoonify_router.errors import Unsupported, WrongEndpoint
 from hoonify_router.types import (
     CORE_PARAMETERS,
     AudioPart,
     ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
     FilePart,
     ImagePart,
+    InferenceRequest,
+    Task,
 )
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -46,6 +50,52 @@ _NEUTRAL_WITHOUT = {
 """Fields that mean nothing while the field they speak of is empty."""
 
 
+_KINDS: tuple[type[InferenceRequest], ...] = (ChatRequest, CompletionRequest, EmbeddingRequest)
+_PATHS: dict[Task, str] = {
+    "chat": "/v1/chat/completions",
+    "completion": "/v1/completions",
+    "embedding": "/v1/embeddings",
+}
+
+
+class _Fields:
+    """Which fields of one kind of request a home does not honour.
+
+    Args:
+        kind: The kind of request.
+        parameters: The fields that it honours; ``None`` lets it decide itself.
+    """
+
+    def __init__(self, kind: type[InferenceRequest], parameters: frozenset[str] | None) -> None:
+        self._missing: tuple[str, ...] = ()
+        self._values: Callable[[Any], tuple[Any, ...]] | None = None
+        if parameters is not None:
+            known = parameters | CORE_PARAMETERS
+            if known & {"max_tokens", "max_completion_tokens"}:  # one limit under two names
+                known |= {"max_tokens", "max_completion_tokens"}
+            self._missing = tuple(f for f in kind.__struct_fields__ if f not in known)
+        if len(self._missing) > 1:  # with one name attrgetter returns no tuple
+            self._values = attrgetter(*self._missing)
+
+    def find_missing(self, request: InferenceRequest) -> str | None:
+        """Return the first field that is set, asks for something, and is not honoured."""
+        if self._values is not None:
+            values = self._values(request)
+            return None if values.count(None) == len(values) else self._find(request, values)
+        if self._missing:
+            return self._find(request, (getattr(request, self._missing[0]),))
+        return None
+
+    def _find(self, request: InferenceRequest, values: tuple[Any, ...]) -> str | None:
+        for name, value in zip(self._missing, values, strict=True):
+            if value is None or value in _NEUTRAL.get(name, ()):
+                continue
+            about = _NEUTRAL_WITHOUT.get(name)
+            if about is None or getattr(request, about):
+                return name
+        return None
+
+
 class Support:
     """What one home can do for a request; made once per home and table.
 
@@ -53,46 +103,47 @@ class Support:
         model: Catalog ID, for the message.
         parameters: Request fields that the home honours; ``None`` lets it decide itself.
         images: Whether the model takes images.
+        tasks: What the home may be asked for.
     """
 
-    def __init__(self, model: str, parameters: frozenset[str] | None, images: bool) -> None:
+    def __init__(
+        self,
+        model: str,
+        parameters: frozenset[str] | None,
+        images: bool,
+        tasks: frozenset[Task] = frozenset({"chat"}),
+    ) -> None:
         self._model = model
         self._images = images
-        self._missing: tuple[str, ...] = ()
-        self._values: Callable[[ChatRequest], tuple[Any, ...]] | None = None
-        if parameters is not None:
-            known = parameters | CORE_PARAMETERS
-            if known & {"max_tokens", "max_completion_tokens"}:  # one limit under two names
-                known |= {"max_tokens", "max_completion_tokens"}
-            self._missing = tuple(f for f in ChatRequest.__struct_fields__ if f not in known)
-        if len(self._missing) > 1:  # with one name attrgetter returns no tuple
-            self._values = attrgetter(*self._missing)
+        self._fields = {kind: _Fields(kind, parameters) for kind in _KINDS if kind.task in tasks}
 
-    def check(self, chat: ChatRequest) -> None:
+    def check(self, request: InferenceRequest) -> None:
         """Refuse what the home cannot honour.
 
         Raises:
+            WrongEndpoint: It does something else altogether.
             Unsupported: With the name of the parameter.
         """
-        if chat.store:
-            self._refuse("store", "the router keeps no answers")
-        if self._values is not None:
-            values = self._values(chat)
-            if values.count(None) != len(values):
-                self._find(chat, values)
-        elif self._missing:
-            self._find(chat, (getattr(chat, self._missing[0]),))
-        for number, message in enumerate(chat.messages):
-            if type(message.content) is list:
-                self._check_parts(message.content, number)
+        fields = self._fields.get(type(request))
+        if fields is None:
+            self._refuse_task(request)
+        name = fields.find_missing(request)
+        if name is not None:
+            self._refuse(name, f"the model '{self._model}' cannot honour it here")
+        if type(request) is ChatRequest:
+            if request.store:
+                self._refuse("store", "the router keeps no answers")
+            for number, message in enumerate(request.messages):
+                if type(message.content) is list:
+                    self._check_parts(message.content, number)
 
-    def _find(self, chat: ChatRequest, values: tuple[Any, ...]) -> None:
-        for name, value in zip(self._missing, values, strict=True):
-            if value is None or value in _NEUTRAL.get(name, ()):
-                continue
-            about = _NEUTRAL_WITHOUT.get(name)
-            if about is None or getattr(chat, about):
-                self._refuse(name, f"the model '{self._model}' cannot honour it here")
+    def _refuse_task(self, request: InferenceRequest) -> NoReturn:
+        served = [_PATHS[kind.task] for kind in self._fields]
+        raise WrongEndpoint(
+            f"The model '{self._model}' is not served by {_PATHS[request.task]}; it is by"
+            f" {' and '.join(served)}.",
+            param="model",
+        )
 
     def _check_parts(self, parts: list[Any], number: int) -> None:
         for place, part in enumerate(parts):

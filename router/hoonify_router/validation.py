@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NoReturn
 
 from hoonify_router.errors import InvalidValue, Unsupported
-from hoonify_router.types import ChatRequest, StreamOptions
+from hoonify_router.types import ChatRequest, InferenceRequest, StreamOptions
 from hoonify_router.validation_messages import check_messages
 from hoonify_router.validation_tools import check_response_format, check_tools
 
@@ -29,12 +29,17 @@ _rare = attrgetter(*_RARE)
 _NONE_OF_THEM = (None,) * len(_RARE)
 
 
-def check_values(chat: ChatRequest) -> None:
+def check_values(request: InferenceRequest) -> None:
     """Refuse a request whose values no model could honour.
 
     Raises:
         InvalidRequest: One of its kinds, most often ``InvalidValue``, with ``param``.
     """
+    if isinstance(request, ChatRequest):
+        _check_chat(request)
+
+
+def _check_chat(chat: ChatRequest) -> None:
     _check_sampling(chat)
     _check_limits(chat)
     if chat.stream_options is not None:

@@ -24,6 +24,7 @@ TYPES = {
     499: "invalid_request_error",
     500: "server_error",
     503: "server_error",
+    504: "server_error",
 }
 
 

@@ -37,7 +37,7 @@ async def test_each_request_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     configure_logging()
     log = AccessLog(delay=0)
     ctx = request()
-    ctx.chat, ctx.status = parse_chat(ctx.body), 200
+    ctx.request, ctx.status = parse_chat(ctx.body), 200
     ctx.principal = Principal("key-7")
     log.note(ctx)
     bad = request()
@@ -84,7 +84,7 @@ async def test_a_client_cannot_forge_lines(capsys: pytest.CaptureFixture[str]) -
     configure_logging()
     log = AccessLog()
     ctx = request({"model": "a b\nforged line \x1b[31m" + "x" * 500})
-    ctx.chat = parse_chat(ctx.body)
+    ctx.request = parse_chat(ctx.body)
     log.note(ctx)
     log.flush()
     err = capsys.readouterr().err

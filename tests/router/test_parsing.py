@@ -180,11 +180,11 @@ def test_anything_else_is_refused(content_type: str | None) -> None:
 def test_a_problem_waits_until_the_limits_have_counted() -> None:
     """``parse_request`` returns it instead of raising."""
     ctx = RequestContext("r", "POST", "/", {"content-type": "text/plain"}, "", time.perf_counter())
-    assert isinstance(parse_request(ctx), UnsupportedMediaType)
+    assert isinstance(parse_request(ctx, "chat"), UnsupportedMediaType)
     ctx.headers = {"content-type": "application/json"}
     ctx.body = b"{"
-    assert isinstance(parse_request(ctx), InvalidJSON)
-    assert ctx.chat is None
+    assert isinstance(parse_request(ctx, "chat"), InvalidJSON)
+    assert ctx.request is None
     ctx.body = body()
-    assert parse_request(ctx) is None
-    assert ctx.chat is not None
+    assert parse_request(ctx, "chat") is None
+    assert ctx.request is not None

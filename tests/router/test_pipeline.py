@@ -34,7 +34,7 @@ async def run(
 ) -> tuple[Any, ...]:
     """Send one request and return what was written, and its context."""
     wire, ctx = Wire(), ctx or request()
-    await gateway(stage, middleware).pipeline.chat(ctx, Reply(wire, ctx.response_headers))
+    await gateway(stage, middleware).pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
     return wire, ctx
 
 
@@ -82,7 +82,9 @@ async def test_the_client_sees_the_end_after_everything_is_settled(stream: bool)
     middleware = all_phases([], admit={"on_finally": write_record})
     made = gateway(Stage(lambda play: play.say("a")), middleware)
     wire, ctx = Wire(), request({"stream": stream})
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, Reply(wire, ctx.response_headers)))
+    task = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
     await settling.wait()
     assert b"[DONE]" not in wire.data
     assert b'"finish_reason":"stop"' not in wire.data
@@ -126,13 +128,13 @@ async def test_a_malformed_request_passes_the_limits_first() -> None:
     assert diary[:3] == ["auth sees", "admit sees", "observe sees"]
     assert wire.status == 400
     assert wire.json["error"]["code"] == "invalid_json"
-    assert ctx.chat is None
+    assert ctx.request is None
 
 
 async def test_an_invalid_request_is_parsed_when_the_limits_see_it() -> None:
     """They may want to know the model."""
     models = []
-    middleware = all_phases([], admit={"on_request": lambda ctx: models.append(ctx.chat.model)})
+    middleware = all_phases([], admit={"on_request": lambda ctx: models.append(ctx.request.model)})
     wire, _ = await run(Stage(), middleware, request({"temperature": 3}))
     assert models == ["parrot"]
     assert wire.status == 422
@@ -207,13 +209,13 @@ async def test_changed_requests_are_sent_as_they_are_now() -> None:
     """With a transform in the pipeline the client's own bytes are not used."""
 
     def shorten(ctx: RequestContext) -> None:
-        assert ctx.chat is not None
-        ctx.chat.max_tokens = 7
+        assert ctx.request is not None
+        ctx.request.max_tokens = 7
 
     stage = Stage(lambda play: play.say("a"))
     await run(stage, all_phases([], transform={"on_request": shorten}))
     assert stage.plays[0].job.body is None
-    assert stage.plays[0].job.chat.max_tokens == 7
+    assert stage.plays[0].job.request.max_tokens == 7
     stage = Stage(lambda play: play.say("a"))
     await run(stage, [])
     assert stage.plays[0].job.body is not None
@@ -258,7 +260,7 @@ async def test_a_client_may_leave_anywhere(where: str, stream: bool) -> None:
     made = gateway(stage, all_phases(diary, **does))
     wire, ctx = Wire(), request({"stream": stream})
     reply = Reply(wire, ctx.response_headers)
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, reply))
+    task = asyncio.ensure_future(made.pipeline.infer(ctx, reply, "chat"))
     await (stage.started if where == "serve" else arrived).wait()
     await asyncio.sleep(0)
     written = wire.data
@@ -289,7 +291,7 @@ async def test_a_client_that_leaves_without_being_cancelled_is_noticed() -> None
     made = gateway(stage, all_phases(diary))
     wire, ctx = Wire(), request({"stream": True})
     reply = Reply(wire, ctx.response_headers)
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, reply))
+    task = asyncio.ensure_future(made.pipeline.infer(ctx, reply, "chat"))
     await stage.started.wait()
     await asyncio.sleep(0)
     stage.plays[0].answer.text("a")
@@ -340,7 +342,7 @@ def test_everybody_settles_once_whatever_happens(
         made = gateway(Stage(script), all_phases(diary, **does))
         ctx, wire = request({"stream": stream}), Wire()
         reply = Reply(wire, ctx.response_headers)
-        task = asyncio.ensure_future(made.pipeline.chat(ctx, reply))
+        task = asyncio.ensure_future(made.pipeline.infer(ctx, reply, "chat"))
         for turns in cancels:
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -380,7 +382,7 @@ async def test_another_home_is_asked_before_the_client_has_read_anything() -> No
     for stream in (False, True):
         for _ in range(4):
             wire, ctx = Wire(), request({"stream": stream})
-            await made.pipeline.chat(ctx, Reply(wire, ctx.response_headers))
+            await made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
             assert wire.status == 200
             assert ctx.home is not None
             assert ctx.home.id == "parrot/1"
@@ -393,7 +395,7 @@ async def test_when_all_homes_fail_the_last_failure_is_told() -> None:
     stage = Stage(lambda play: play.answer.fail(EngineDead("gone")))
     made = gateway(stage, homes=[home(id="parrot/0"), home(id="parrot/1")])
     wire, ctx = Wire(), request({"stream": True})
-    await made.pipeline.chat(ctx, Reply(wire, ctx.response_headers))
+    await made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
     assert wire.status == 503
     assert wire.json["error"]["message"] == "gone"
     assert len(stage.plays) == 2
@@ -405,7 +407,7 @@ async def test_some_failures_are_not_mended_by_another_home(error: RouterError) 
     stage = Stage(lambda play: play.answer.fail(error))
     made = gateway(stage, homes=[home(id="parrot/0"), home(id="parrot/1")])
     wire, ctx = Wire(), request()
-    await made.pipeline.chat(ctx, Reply(wire, ctx.response_headers))
+    await made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
     assert wire.status == error.status
     assert len(stage.plays) == 1
 
@@ -420,7 +422,7 @@ async def test_after_the_first_word_no_other_home_is_asked() -> None:
     stage = Stage(script)
     made = gateway(stage, homes=[home(id="parrot/0"), home(id="parrot/1")])
     wire, ctx = Wire(), request({"stream": True})
-    await made.pipeline.chat(ctx, Reply(wire, ctx.response_headers))
+    await made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
     read = read_stream(wire.body, with_usage=False)
     assert read.error is not None
     assert read.error["message"] == "gone"
@@ -450,12 +452,14 @@ async def test_a_router_that_stops_refuses_and_waits() -> None:
     stage = Stage()
     made = gateway(stage)
     wire, ctx = Wire(), request()
-    running = asyncio.ensure_future(made.pipeline.chat(ctx, Reply(wire, ctx.response_headers)))
+    running = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
     await stage.started.wait()
     await asyncio.sleep(0)
     assert not await made.pipeline.drain(0)
     late, late_ctx = Wire(), request()
-    await made.pipeline.chat(late_ctx, Reply(late, late_ctx.response_headers))
+    await made.pipeline.infer(late_ctx, Reply(late, late_ctx.response_headers), "chat")
     assert late.status == 503
     assert late.headers["connection"] == "close"
     draining = asyncio.ensure_future(made.pipeline.drain(5))

@@ -85,7 +85,9 @@ async def test_a_failure_after_a_ping_is_an_event() -> None:
     stage = Stage()
     made = gateway(stage, settings=config(ping_interval=0.004))
     wire, ctx = Bell(), request({"stream": True})
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, Reply(wire, ctx.response_headers)))
+    task = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
     await wire.rung.wait()
     stage.plays[0].answer.fail(Exception("gone"))  # type: ignore[arg-type]
     await task
@@ -102,7 +104,9 @@ async def test_an_answer_after_a_ping_is_whole() -> None:
     stage = Stage()
     made = gateway(stage, settings=config(ping_interval=0.004))
     wire, ctx = Bell(), request({"stream": True})
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, Reply(wire, ctx.response_headers)))
+    task = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
     await wire.rung.wait()
     stage.plays[0].say("a", "b")
     await task
@@ -115,7 +119,9 @@ async def test_plain_answers_are_not_pinged() -> None:
     stage = Stage()
     made = gateway(stage, settings=config(ping_interval=0.001))
     wire, ctx = Wire(), request()
-    task = asyncio.ensure_future(made.pipeline.chat(ctx, Reply(wire, ctx.response_headers)))
+    task = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
     await stage.started.wait()
     for _ in range(50):
         await asyncio.sleep(0)

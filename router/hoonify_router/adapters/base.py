@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from hoonify_router.answer import Answer
 from hoonify_router.reply import Call
-from hoonify_router.types import ChatRequest, HomeView
+from hoonify_router.types import HomeView, InferenceRequest
 
 
 @dataclass(slots=True)
@@ -23,15 +23,17 @@ class Job:
 
     Args:
         request_id: For the home's log.
-        chat: What is asked, checked.
-        body: The client's own bytes of it, or ``None`` when ``chat`` was changed on the way.
+        request: What is asked, checked.
+        body: The client's own bytes of it, or ``None`` when ``request`` was changed on the way.
         home: Who shall answer.
+        connect: Seconds until a connection to the home must stand; 0 is no limit.
     """
 
     request_id: str
-    chat: ChatRequest
+    request: InferenceRequest
     body: bytes | None
     home: HomeView
+    connect: float = 5.0
 
 
 class Adapter(ABC):

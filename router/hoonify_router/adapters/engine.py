@@ -11,7 +11,17 @@ from hoonify_router.adapters.worker import EventSink, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import EngineDead, RouterError
 from hoonify_router.stream import ChatStream
-from hoonify_router.types import ChatRequest, Counted, Event, Finish, HomeView, Reasoning, Text
+from hoonify_router.types import (
+    Counted,
+    Embedded,
+    Event,
+    Finish,
+    HomeView,
+    InferenceRequest,
+    Reasoning,
+    Text,
+    ToolCall,
+)
 
 
 class Connection(Protocol):
@@ -21,7 +31,7 @@ class Connection(Protocol):
     def closed(self) -> bool:
         """Whether it takes no more requests."""
 
-    def submit(self, request: ChatRequest, sink: EventSink) -> int:
+    def submit(self, request: InferenceRequest, sink: EventSink) -> int:
         """Send a request."""
 
     def cancel(self, rid: int) -> None:
@@ -64,9 +74,13 @@ class EngineCall:
             self._stream.cork()
             asyncio.get_running_loop().call_soon(self._uncork)
         if kind is Text:
-            self._answer.text(event.text, event.index)  # type: ignore[union-attr]
+            self._answer.text(event.text, event.index, event.logprobs)  # type: ignore[union-attr]
         elif kind is Reasoning:
             self._answer.reasoning(event.text, event.index)  # type: ignore[union-attr]
+        elif kind is ToolCall:
+            self._answer.tool_call(event)  # type: ignore[arg-type]
+        elif kind is Embedded:
+            self._answer.embedding(event.vector, event.index)  # type: ignore[union-attr]
         elif kind is Finish:
             self._answer.finish(event.reason, event.index)  # type: ignore[union-attr]
         elif kind is Counted:
@@ -126,7 +140,7 @@ class WorkerAdapter(Adapter):
         if connection is None or connection.closed:
             connection = await self._connect(address)
         call = EngineCall(connection, answer)
-        call.rid = connection.submit(job.chat, call)
+        call.rid = connection.submit(job.request, call)
         return call
 
     def update(self, homes: Iterable[HomeView]) -> None:

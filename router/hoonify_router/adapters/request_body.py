@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from hoonify_router.types import ChatRequest
+from hoonify_router.types import InferenceRequest
 
 _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 
 
-def request_body(chat: ChatRequest, body: bytes | None, served_name: str) -> bytes:
+def request_body(request: InferenceRequest, body: bytes | None, served_name: str) -> bytes:
     """Return what to send: under the name that the home knows, and asking for usage.
 
     Only the values of the two top-level keys are new, whatever the JSON looks like: nested keys of the
@@ -20,16 +20,16 @@ def request_body(chat: ChatRequest, body: bytes | None, served_name: str) -> byt
     last one is sent, which is the one that was checked.
 
     Args:
-        chat: The checked request.
-        body: The client's bytes of it, or ``None`` when ``chat`` was changed since.
+        request: The checked request.
+        body: The client's bytes of it, or ``None`` when ``request`` was changed since.
         served_name: The model as the home calls it; empty if it goes by the catalog's ID.
     """
     if body is None:
-        body = _encode(chat)
+        body = _encode(request)
     wanted: dict[str, Raw] = {}
-    if served_name and served_name != chat.model:
+    if served_name and served_name != request.model:
         wanted["model"] = Raw(_encode(served_name))
-    if chat.stream and not chat.wants_usage:
+    if request.streams and not request.wants_usage:
         wanted["stream_options"] = _WITH_USAGE
     if not wanted:
         return body

@@ -131,7 +131,7 @@ class ServerAdapter(Adapter):
         """Send the job; on a kept connection it is on its way when this returns."""
         home = job.home
         target = self._targets.get((home.address, home.api_key)) or self._aim(home)
-        body = request_body(job.chat, job.body, home.served_name)
+        body = request_body(job.request, job.body, home.served_name)
         head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
             target.head,
             job.request_id.encode("ascii"),

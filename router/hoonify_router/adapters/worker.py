@@ -19,7 +19,9 @@ from hoonify_router.protocol import (
     WINDOW,
     Bye,
     Cancel,
+    Complete,
     Credit,
+    Embed,
     Events,
     FrameReader,
     FrameTooLarge,
@@ -31,11 +33,25 @@ from hoonify_router.protocol import (
     Ready,
     encode_frame,
 )
-from hoonify_router.types import Capabilities, ChatRequest, Counted, Event, Failure
+from hoonify_router.types import (
+    Capabilities,
+    ChatRequest,
+    CompletionRequest,
+    Counted,
+    EmbeddingRequest,
+    Event,
+    Failure,
+    InferenceRequest,
+)
 
 log = logging.getLogger(__name__)
 
 _Incoming = Hello | Progress | Ready | LoadFailed | Events | Heartbeat | Bye
+_FRAMES: dict[type, Callable[[int, Any], msgspec.Struct]] = {
+    ChatRequest: Generate,
+    CompletionRequest: Complete,
+    EmbeddingRequest: Embed,
+}
 _OPEN_TIMEOUT = 5.0
 _GRANT_BATCH = WINDOW // 4
 _LOST = "The connection to the engine was lost before the answer was complete."
@@ -123,7 +139,7 @@ class WorkerConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------ requests
 
-    def submit(self, request: ChatRequest, sink: EventSink) -> int:
+    def submit(self, request: InferenceRequest, sink: EventSink) -> int:
         """Send a request; its events go to ``sink``.
 
         Returns:
@@ -137,7 +153,7 @@ class WorkerConnection(asyncio.Protocol):
             raise EngineDead("The connection to the engine is closed.", retry_after=1)
         rid = next(self._rids)
         try:
-            self.send(Generate(rid, request))
+            self.send(_FRAMES[type(request)](rid, request))
         except FrameTooLarge as exc:
             raise PayloadTooLarge("The request is too large for the model's engine.") from exc
         self._sinks[rid] = sink

@@ -83,6 +83,35 @@ class HomeConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tru
     ] = 1
 
 
+class Timeouts(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """How long a request for a model may take, each part on its own; 0 is no limit."""
+
+    connect: Annotated[Duration, _says("Until a connection to the home stands.")] = Duration(5)
+    first_token: Annotated[
+        Duration,
+        _says(
+            "From asking a home until its answer begins: queue and prompt. Answers in one piece from a server"
+            " home show no first token."
+        ),
+    ] = Duration(900)
+    idle: Annotated[Duration, _says("Between two pieces of an answer that has begun.")] = Duration(
+        300
+    )
+    total: Annotated[
+        Duration, _says("From the request's arrival to the end of the answer, retries included.")
+    ] = Duration(7200)
+
+
+class Breaker(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """When a home that fails is left alone for a while. Only failures of the home count."""
+
+    failures: Annotated[int, _says("Failures in a row after which it is left alone.", ge=1)] = 5
+    cool_down: Annotated[
+        Duration,
+        _says("For this long; then one request probes it. Doubles while the probes fail.", gt=0),
+    ] = Duration(5)
+
+
 class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One model of the catalog and where it lives. Give either `backend` (one home) or `homes`."""
 
@@ -106,6 +135,23 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
     homes: Annotated[list[HomeConfig], _says("Several homes for one model.")] = field(
         default_factory=list
     )
+    balance: Annotated[
+        str,
+        _says("How a home is chosen: round_robin, least_loaded, prefix, session, or a plugin's."),
+    ] = "round_robin"
+    balance_options: Annotated[dict[str, Any], _says("Settings of that way to choose.")] = field(
+        default_factory=dict
+    )
+    fallback: Annotated[
+        list[str],
+        _says("Models that answer, in this order, when no home of this one can."),
+    ] = field(default_factory=list)
+    attempts: Annotated[
+        int,
+        _says("Homes that one request may be tried on, fallbacks included.", ge=1, le=10),
+    ] = 3
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    breaker: Breaker = field(default_factory=Breaker)
     start: Annotated[
         Literal["always", "on_demand"],
         _says("Start the home with the router, or at the first request."),

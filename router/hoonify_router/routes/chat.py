@@ -22,5 +22,5 @@ async def chat_completions(request: Request) -> HTTPResponse:
     gateway: Gateway = request.app.ctx.gateway
     ctx = gateway.context(request, request.body)
     reply = open_reply(request, ctx.response_headers)
-    await gateway.pipeline.chat(ctx, reply)
+    await gateway.pipeline.infer(ctx, reply, "chat")
     return Written(reply)

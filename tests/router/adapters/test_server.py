@@ -65,9 +65,9 @@ def job(where: HomeView, **fields: Any) -> Job:
 def answer_for(task: Job) -> tuple[Answer, asyncio.Event, Any]:
     """Return an answer of the form that the job asks for, its end, and where it goes."""
     done = asyncio.Event()
-    if task.chat.stream:
+    if task.request.stream:
         sheet = Sheet()
-        chunks = Chunks("chatcmpl-1", 1, "m", task.chat.wants_usage)
+        chunks = Chunks("chatcmpl-1", 1, "m", task.request.wants_usage)
         return ChatStream(sheet, chunks, 1, done.set), done, sheet
     mail = Mail()
     return Completion(mail, ("chatcmpl-1", 1, "m"), 1, done.set), done, mail

@@ -104,7 +104,7 @@ Problems = Callable[..., list[str]]
         pytest.param(
             GOOD + "    weight: 2\n",
             [
-                "7: models.polly.weight: unknown key; known here: provider, context_length, description, modalities, pricing, created, backend, options, url, api_key, python, homes, start"
+                "7: models.polly.weight: unknown key; known here: provider, context_length, description, modalities, pricing, created, backend, options, url, api_key, python, homes, balance, balance_options, fallback, attempts, timeouts, breaker, start"
             ],
             id="weight-outside-homes",
         ),

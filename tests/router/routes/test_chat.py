@@ -184,7 +184,7 @@ async def test_many_streams_at_the_same_time(open_up: OpenDoor) -> None:
     async def speak(play: Play) -> None:
         for turn in range(5):
             await asyncio.sleep(0)
-            play.answer.text(f"{play.job.chat.messages[0].content}.{turn} ")
+            play.answer.text(f"{play.job.request.messages[0].content}.{turn} ")
         play.say()
 
     def script(play: Play) -> None:

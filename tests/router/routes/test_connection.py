@@ -171,7 +171,7 @@ async def test_one_connection_serves_many_requests(open_up: OpenDoor) -> None:
 
 async def test_pipelined_requests_are_answered_in_order(open_up: OpenDoor) -> None:
     """Old clients send the next before they have read the last."""
-    door = await open_up(lambda play: play.say(str(play.job.chat.max_tokens)))
+    door = await open_up(lambda play: play.say(str(play.job.request.max_tokens)))
     line = await door.line()
     for number in range(1, 6):
         line.post({"max_tokens": number, "stream": number % 2 == 0})

@@ -1,4 +1,4 @@
-"""The nouns that all parts share: a chat request as clients send it, and the events engines answer with.
+"""A chat request as clients send it.
 
 Shapes follow OpenAI's published schema (openai/openai-openapi, state of August 2026); what clients of
 open models expect beyond it is marked as such.
@@ -6,13 +6,11 @@ open models expect beyond it is marked as such.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from hoonify_router.discretion import Discreet
-
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Task = Literal["chat", "completion", "embedding"]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
@@ -125,6 +123,18 @@ class ChatRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
     ignore_eos: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
+    task: ClassVar[Task] = "chat"
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer comes in pieces."""
+        return bool(self.stream)
+
+    @property
+    def choices(self) -> int:
+        """How many answers there will be."""
+        return self.n or 1
+
     @property
     def wants_usage(self) -> bool:
         """Whether the client asked for a usage chunk at the end of its stream."""
@@ -150,130 +160,10 @@ METADATA_PARAMETERS = frozenset(
 )
 """Accepted on every model: they change no token of the answer."""
 
-CORE_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options"}) | METADATA_PARAMETERS
+CORE_PARAMETERS = (
+    frozenset(
+        {"model", "messages", "prompt", "input", "encoding_format", "stream", "stream_options"}
+    )
+    | METADATA_PARAMETERS
+)
 """What the router itself takes care of, so that no engine needs to."""
-
-
-class Usage(Struct, omit_defaults=True):
-    """Tokens of one request, as the engine counted them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-# Events an engine's ``generate`` yields. ``index`` tells which of the ``n`` answers it belongs to.
-
-
-class Text(Struct, tag="text", array_like=True):
-    """A piece of the answer; never half a character, never part of a stop string."""
-
-    text: str
-    index: int = 0
-
-
-class Reasoning(Struct, tag="reasoning", array_like=True):
-    """A piece of what the model thinks before it answers."""
-
-    text: str
-    index: int = 0
-
-
-class Finish(Struct, tag="finish", array_like=True):
-    """The answer with this index is complete."""
-
-    reason: FinishReason
-    index: int = 0
-
-
-class Counted(Struct, tag="usage", array_like=True):
-    """The request's token counts; the last event of every request, also of one that was cut short."""
-
-    usage: Usage
-
-
-class Failure(Struct, tag="error", array_like=True):
-    """The request failed; nothing follows. ``kind`` is a class name out of ``errors``."""
-
-    kind: str
-    message: str
-    param: str | None = None
-    retry_after: float | None = None
-
-
-Event = Text | Reasoning | Finish | Counted | Failure
-
-
-class Capabilities(Struct, omit_defaults=True):
-    """What a loaded engine can do, told once it is ready.
-
-    Args:
-        parameters: Names of the request fields that it honours; the router refuses any other that a
-            client sets, except those that change no token.
-        context_length: Tokens that prompt and answer may take together.
-        slots: Requests that it can run at once; more wait in its queue.
-        device: Where it really runs, such as ``cpu`` or ``cuda:0 (NVIDIA H200)``.
-        details: Facts for an operator's eyes: execution provider, precision, parameter count.
-    """
-
-    parameters: frozenset[str]
-    context_length: int
-    slots: int = 1
-    device: str = "unknown"
-    memory_bytes: int = 0
-    details: dict[str, str] = {}
-
-
-class Health(Struct, omit_defaults=True):
-    """How an engine is doing. ``step_age`` is seconds since its last step while work is pending, else 0."""
-
-    running: int = 0
-    queued: int = 0
-    step_age: float = 0.0
-
-
-HomeState = Literal["stopped", "starting", "loading", "ready", "draining", "failed", "unavailable"]
-
-
-class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
-    """One home as the supervisor publishes it to the gateways.
-
-    Args:
-        id: Stable name within a generation, ``MODEL`` or ``MODEL/INDEX``.
-        model: Catalog ID that it serves.
-        backend: Name of the backend.
-        kind: How it is spoken to: frames over a unix socket, or an OpenAI-compatible HTTP server.
-        state: Where it is in its life. ``unavailable`` cannot run here at all: an engine, a GPU or a file is missing.
-        address: Socket path (``worker``) or base URL (``server``); empty unless it can be reached.
-        served_name: The model name that the engine itself expects (``server`` only).
-        api_key: The engine's own key (``server`` only); never shown.
-        reason: Why it cannot serve now, one plain sentence that clients may read: no path, no address.
-        detail: The same for operators' eyes only: last lines of stderr, paths, what to do.
-        retry_after: Seconds until another try makes sense.
-        progress: ``(stage, done, total)`` while loading.
-        capabilities: Told by the engine once ready.
-    """
-
-    id: str
-    model: str
-    backend: str
-    kind: Literal["worker", "server"]
-    state: HomeState
-    address: str = ""
-    served_name: str = ""
-    api_key: str = ""
-    weight: int = 1
-    always: bool = True
-    reason: str = ""
-    detail: str = ""
-    retry_after: float | None = None
-    progress: tuple[str, int, int] | None = None
-    capabilities: Capabilities | None = None
-
-
-class RoutingTable(Struct, omit_defaults=True, frozen=True):
-    """All homes of one configuration generation, replaced as a whole, never changed."""
-
-    generation: int
-    homes: tuple[HomeView, ...]

@@ -1,0 +1,61 @@
+"""The public API for plugin authors: everything a backend or a middleware needs, and nothing else.
+
+A plugin is a module (or an object) with functions marked ``@hookimpl``, named in the entry-point group
+``hoonify_router`` of its distribution. See ``hookspecs`` for the hooks.
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from hoonify_router.api.backends import (
+    AvailabilityCheck,
+    Backend,
+    ServerBackend,
+    Unavailable,
+    WorkerBackend,
+)
+from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
+from hoonify_router.api.engines import Engine, ProgressCallback
+from hoonify_router.api.extras import BackendEvent, Command, Route
+from hoonify_router.api.middleware import (
+    Middleware,
+    MiddlewareSpec,
+    Phase,
+    PluginContext,
+    Principal,
+    RequestContext,
+)
+from hoonify_router.config.model import HomeConfig, LoadedConfig
+
+API_VERSION = (1, 0)
+ENTRY_POINT_GROUP = "hoonify_router"
+
+hookimpl = pluggy.HookimplMarker("hoonify")
+
+__all__ = [
+    "API_VERSION",
+    "ENTRY_POINT_GROUP",
+    "AvailabilityCheck",
+    "Backend",
+    "BackendEvent",
+    "Balancer",
+    "BalancerSpec",
+    "Candidate",
+    "Command",
+    "Engine",
+    "HomeConfig",
+    "LoadedConfig",
+    "Middleware",
+    "MiddlewareSpec",
+    "Phase",
+    "PluginContext",
+    "Principal",
+    "ProgressCallback",
+    "RequestContext",
+    "Route",
+    "ServerBackend",
+    "Unavailable",
+    "WorkerBackend",
+    "hookimpl",
+]

@@ -1,0 +1,92 @@
+"""Backends: records in the router's processes that say how a home is run or reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from msgspec import Struct
+
+from hoonify_router.config.model import HomeConfig
+from hoonify_router.types import Task
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why a home cannot run here.
+
+    Args:
+        reason: One plain sentence that clients may read: no path, no address.
+        detail: What an operator should do about it.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+AvailabilityCheck = Callable[[Struct, HomeConfig, Path], Unavailable | None]
+"""``check(options, home, base_dir)``: a quick look, without importing an engine, whether a home can run."""
+
+
+def _always_available(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | None:
+    return None
+
+
+@dataclass(frozen=True)
+class WorkerBackend:
+    """A backend whose engine is a Python library, run by the router in a worker process.
+
+    Args:
+        name: What ``backend:`` in the YAML says.
+        summary: One line for ``plugins list``.
+        options: A msgspec Struct with ``forbid_unknown_fields=True``: what ``options:`` may say.
+        engine: ``"module:Class"`` of the ``Engine``; imported in the worker only.
+        requires: Modules that the worker's interpreter must have.
+        extra: The extra of hoonify-router (or the distribution) that brings them, for the hint.
+        check: Looks whether a home can run here.
+        parameters: Request fields that its engine honours at best, for the documentation; what counts for a
+            request is what the loaded engine's ``capabilities`` say.
+        tasks: What its engine may be asked for at best: ``chat``, ``completion``, ``embedding``.
+    """
+
+    name: str
+    summary: str
+    options: type[Struct]
+    engine: str
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    check: AvailabilityCheck = _always_available
+    parameters: frozenset[str] = frozenset()
+    tasks: frozenset[Task] = frozenset({"chat"})
+    kind: ClassVar[str] = "worker"
+
+
+@dataclass(frozen=True)
+class ServerBackend:
+    """A backend that is an OpenAI-compatible HTTP server, at the home's ``url``.
+
+    Args:
+        name: What ``backend:`` in the YAML says.
+        summary: One line for ``plugins list``.
+        options: A msgspec Struct; a field ``model`` names the model as the server knows it.
+        parameters: Request fields that it honours; ``None`` lets it decide itself.
+        requires: Modules needed to launch it here.
+        extra: The extra that brings them, for the hint.
+        check: Looks whether a home can be used.
+        tasks: What its servers may be asked for: ``chat``, ``completion``, ``embedding``.
+    """
+
+    name: str
+    summary: str
+    options: type[Struct]
+    parameters: frozenset[str] | None = None
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    check: AvailabilityCheck = _always_available
+    tasks: frozenset[Task] = frozenset({"chat"})
+    kind: ClassVar[str] = "server"
+
+
+Backend = WorkerBackend | ServerBackend

@@ -1,0 +1,149 @@
+"""Middleware: what stands on a request's way through the router."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from hoonify_router.config.model import LoadedConfig
+from hoonify_router.errors import RouterError
+from hoonify_router.types import HomeView, InferenceRequest, Usage
+
+
+class Phase(enum.IntEnum):
+    """When in a request's way a middleware is called."""
+
+    AUTHENTICATE = 1  # before the body is looked at
+    ADMIT = 2  # the body is parsed, nothing is checked: limits
+    TRANSFORM = 3  # the request is valid and its model known: may change it
+    OBSERVE = 4  # sees what the others did: usage, logs
+
+
+@dataclass(slots=True)
+class Principal:
+    """Who makes the request, as the authenticating middleware found out.
+
+    Args:
+        id: Public id of the key, fit for logs.
+        name: What its owner calls it.
+        plan: Name of its plan.
+        models: Globs of the catalog IDs it may use; empty means all.
+        scopes: What it may do.
+    """
+
+    id: str
+    name: str = ""
+    plan: str = ""
+    models: tuple[str, ...] = ()
+    scopes: frozenset[str] = frozenset({"inference"})
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request on its way through the router; middleware reads it and leaves its own in ``state``.
+
+    Times are ``time.perf_counter()`` seconds. ``headers`` has lower-case names. ``request`` is the parsed
+    body, ``None`` before that and where there is none. ``attempts`` counts the homes that were asked; ``home``
+    is the last of them.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    remote: str
+    started: float
+    body: bytes = b""
+    principal: Principal | None = None
+    request: InferenceRequest | None = None
+    home: HomeView | None = None
+    attempts: int = 0
+    status: int = 0
+    error: RouterError | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    first_token_at: float | None = None
+    response_headers: dict[str, str] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class Middleware:
+    """Base class of what stands on a request's way; one instance per gateway process.
+
+    ``phase`` decides when it is called. Methods run on the gateway's event loop and must not block it.
+    ``name`` is what ``pipeline:`` calls it; the router fills it in, and tells it when something fails.
+    """
+
+    phase: ClassVar[Phase] = Phase.OBSERVE
+    name: str = ""
+
+    async def startup(self) -> None:
+        """Open what it needs; called once in each gateway before the door opens."""
+
+    async def shutdown(self) -> None:
+        """Close it; called once after the last request."""
+
+    def on_request(self, ctx: RequestContext) -> Awaitable[None] | None:
+        """Look at the request in this middleware's phase.
+
+        Return ``None`` when done at once (the fast way), or an awaitable when it must wait.
+
+        Raises:
+            RouterError: The request is refused with it.
+        """
+        return None
+
+    def on_finally(self, ctx: RequestContext) -> Awaitable[None] | None:
+        """Settle; called exactly once for every request that ``on_request`` saw, whatever happened,
+        also after a disconnect. For answers it runs before the client sees the end of them."""
+        return None
+
+    def on_released(self, ctx: RequestContext, seconds: float) -> None:
+        """Hear how long after its client's disconnect a request's slot at an engine was free again.
+
+        Called for worker engines only, after ``on_finally``; must not block.
+        """
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """What a plugin may know of the router it runs in.
+
+    Args:
+        loaded: The checked configuration.
+        log: Where the plugin logs.
+        announcements: Lines for the start-up banner by label; ``hoonify_startup`` may add some. The
+            label ``api_key`` is special: the banner's examples use that key.
+    """
+
+    loaded: LoadedConfig
+    log: logging.Logger
+    announcements: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the folder for durable state; it exists."""
+        return self.loaded.state_dir
+
+
+@dataclass(frozen=True)
+class MiddlewareSpec:
+    """How a middleware named in ``pipeline:`` is made.
+
+    Args:
+        name: What ``pipeline:`` says.
+        summary: One line for ``plugins list``.
+        settings: Struct for ``plugins: NAME:``, with ``forbid_unknown_fields=True``.
+        build: Called once in each gateway with the checked settings.
+    """
+
+    name: str
+    summary: str
+    settings: type[Struct]
+    build: Callable[[Any, PluginContext], Middleware]
