@@ -211,7 +211,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     loaded = launch.loaded
     try:
         plugins = load_plugins(names_required=names_in(loaded.config))
-        context = plugin_context(loaded)
+        context = plugin_context(loaded, launch.runtime_dir)
         middleware = build_pipeline(plugins, loaded, context)
         routes, failures = collect_routes(plugins, context)
     except PluginError as error:

@@ -120,11 +120,14 @@ class PluginContext:
         log: Where the plugin logs.
         announcements: Lines for the start-up banner by label; ``hoonify_startup`` may add some. The
             label ``api_key`` is special: the banner's examples use that key.
+        runtime_dir: Folder, ours alone, that all processes of one ``serve`` share and that goes with it; ``None``
+            outside of ``serve``.
     """
 
     loaded: LoadedConfig
     log: logging.Logger
     announcements: dict[str, str] = field(default_factory=dict)
+    runtime_dir: Path | None = None
 
     @property
     def state_dir(self) -> Path:

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from hoonify_router.api import Command, Middleware, Phase, PluginContext, Route
@@ -17,8 +18,12 @@ from hoonify_router.loader.records import RecordT, checked_list
 from hoonify_router.loader.suggestions import explain
 
 
-def plugin_context(loaded: LoadedConfig) -> PluginContext:
+def plugin_context(loaded: LoadedConfig, runtime_dir: Path | None = None) -> PluginContext:
     """Return what plugins may know of the router; the state folder exists afterwards.
+
+    Args:
+        loaded: The checked configuration.
+        runtime_dir: What all processes of one ``serve`` share, where there is one.
 
     Raises:
         PluginError: The state folder cannot be made or written.
@@ -32,7 +37,8 @@ def plugin_context(loaded: LoadedConfig) -> PluginContext:
         raise PluginError(f"the state folder {folder} cannot be made: {why}; {hint}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PluginError(f"the state folder {folder} cannot be written; {hint}")
-    return PluginContext(loaded, logging.getLogger("hoonify_router.plugins"))
+    log = logging.getLogger("hoonify_router.plugins")
+    return PluginContext(loaded, log, runtime_dir=runtime_dir)
 
 
 def build_pipeline(

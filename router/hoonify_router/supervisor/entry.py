@@ -36,7 +36,7 @@ def supervise(
     """Run the supervisor until it is told to stop; see ``run_supervisor``."""
     try:
         plugins = load_plugins(names_required=plugins_required)
-        context = plugin_context(loaded)
+        context = plugin_context(loaded, runtime_dir)
         _start_plugins(plugins, context)
     except (PluginError, OSError) as exc:
         print(f"hoonify-router: {exc}", file=sys.stderr, flush=True)
