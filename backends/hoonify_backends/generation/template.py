@@ -48,12 +48,18 @@ class ChatTemplate:
         }
         self._reserved = {"messages", "tools", "documents", *environment.globals, *self._given}
 
-    def render(self, messages: Sequence[Message], extra: Mapping[str, Any] | None = None) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        extra: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
         """Return the prompt for the assistant's next turn.
 
         Args:
             messages: The conversation.
             extra: The request's ``chat_template_kwargs``.
+            tools: What the model may call, in OpenAI's form.
 
         Raises:
             Unsupported: A message has something else than text in it.
@@ -69,7 +75,12 @@ class ChatTemplate:
                     param=f"chat_template_kwargs.{name}",
                 )
         plain = [self._plain(message, place) for place, message in enumerate(messages)]
-        values = {"tools": None, "documents": None, "add_generation_prompt": True, **self._given}
+        values = {
+            "tools": tools or None,
+            "documents": None,
+            "add_generation_prompt": True,
+            **self._given,
+        }
         try:
             return self._template.render(values | dict(extra or {}), messages=plain)
         except _Refused as exc:
