@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hoonify_backends.echo import EchoOptions, hoonify_register_backends
 from hoonify_backends.echo.engine import EchoEngine
 from hoonify_backends.echo.script import read_script, tokens_of
+from hoonify_router.api import WorkerBackend
 from hoonify_router.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -218,9 +219,13 @@ async def test_loading_shows_progress_and_fails_as_told(tmp_path: Any) -> None:
 
 
 async def test_it_says_honestly_what_it_honours() -> None:
-    """No sampling parameter is claimed."""
+    """No sampling parameter is claimed, and the record for the docs says the same."""
     capabilities = (await load(slots=3, context_length=99)).capabilities
-    assert capabilities.parameters == {"max_tokens", "max_completion_tokens", "n", "stop"}
+    (backend,) = hoonify_register_backends()
+    assert isinstance(backend, WorkerBackend)
+    assert capabilities.parameters == backend.parameters
+    assert capabilities.tasks == backend.tasks == {"chat", "completion", "embedding"}
+    assert not capabilities.parameters & {"temperature", "top_p", "seed", "logit_bias"}
     assert (capabilities.slots, capabilities.context_length) == (3, 99)
 
 

@@ -2,12 +2,12 @@
 
 It is for trying out a configuration, a client or a plugin, and for this project's own tests; it is no
 language model. ``EchoOptions`` says how its homes behave, and magic words in the last user message say
-how one answer does: see ``script``.
+how one answer does: see ``script``. Its log probabilities and embeddings are invented: see ``inventions``.
 """
 
 from __future__ import annotations
 
-from hoonify_backends.echo.options import EchoOptions
+from hoonify_backends.echo.options import PARAMETERS, TASKS, EchoOptions
 from hoonify_router.api import Backend, WorkerBackend, hookimpl
 
 __all__ = ["EchoOptions", "hoonify_register_backends"]
@@ -22,5 +22,7 @@ def hoonify_register_backends() -> list[Backend]:
             summary="Test instrument without a model: says the last message again, or what a script wants.",
             options=EchoOptions,
             engine="hoonify_backends.echo.engine:EchoEngine",
+            parameters=PARAMETERS,
+            tasks=TASKS,
         )
     ]

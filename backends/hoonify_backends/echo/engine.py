@@ -7,23 +7,34 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from hoonify_backends.echo.options import EchoOptions
+from msgspec.structs import replace
+
+from hoonify_backends.echo.inventions import invent_vector
+from hoonify_backends.echo.options import PARAMETERS, TASKS, EchoOptions
+from hoonify_backends.echo.score import write_score
 from hoonify_backends.echo.script import Script, read_script, tokens_of
 from hoonify_router.api import Engine, ProgressCallback
-from hoonify_router.errors import ContextLengthExceeded, Overloaded, RouterError, error_kinds
+from hoonify_router.errors import (
+    ContextLengthExceeded,
+    InvalidValue,
+    Overloaded,
+    RouterError,
+    Unsupported,
+    error_kinds,
+)
 from hoonify_router.types import (
     Capabilities,
     ChatRequest,
+    CompletionRequest,
     Counted,
+    Embedded,
+    EmbeddingRequest,
     Event,
     Finish,
-    FinishReason,
     Health,
     Message,
-    Reasoning,
-    Text,
     TextPart,
     Usage,
 )
@@ -58,11 +69,12 @@ class EchoEngine(Engine[EchoOptions]):
     def capabilities(self) -> Capabilities:
         """Return the little that a script honours."""
         return Capabilities(
-            parameters=frozenset({"max_tokens", "max_completion_tokens", "n", "stop"}),
+            parameters=PARAMETERS,
             context_length=self._options.context_length,
             slots=self._options.slots,
             device="none",
             details={"model": "none: a test instrument"},
+            tasks=TASKS,
         )
 
     def health(self) -> Health:
@@ -72,15 +84,81 @@ class EchoEngine(Engine[EchoOptions]):
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
         """Say what the script says."""
-        script = self._script(request)
+        script = self._chat_script(request)
         prompt_tokens = sum(len(tokens_of(_text(message))) for message in request.messages)
+        answers = range(request.choices)
+        events = self._answer([(script, prompt_tokens, answers)], request, "messages")
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """Say what the scripts in the prompts say, one prompt after the other."""
+        parts = []
+        for number, prompt in enumerate(request.prompts):
+            if not isinstance(prompt, str):
+                raise Unsupported("The test instrument reads text, no tokens.", param="prompt")
+            script = self._script(prompt, "prompt")
+            first = number * (request.n or 1)
+            answers = range(first, first + (request.n or 1))
+            parts.append((script, len(tokens_of(prompt)), answers))
+        events = self._answer(parts, request, "prompt")
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def embed(self, request: EmbeddingRequest) -> AsyncIterator[Event]:
+        """Make up a vector for each input; a script in the first one says how it goes."""
+        dimensions = request.dimensions or self._options.dimensions
+        if dimensions > self._options.dimensions:
+            raise InvalidValue(
+                f"Invalid value for 'dimensions': it must be from 1 to {self._options.dimensions}.",
+                param="dimensions",
+            )
+        first = request.inputs[0]
+        script = self._script(first if isinstance(first, str) else "", "input")
+        counts = [len(tokens_of(i) if isinstance(i, str) else i) for i in request.inputs]
+        self._room(max(counts) - 1, "input")
+        async with self._slot():
+            await asyncio.sleep(script.first or 0)
+            await self._stumble(script)
+            for index, given in enumerate(request.inputs):
+                yield Embedded(invent_vector(given, dimensions), index)
+            yield Counted(Usage(sum(counts)))
+
+    # ------------------------------------------------------------ what an answer is made of
+
+    def _chat_script(self, request: ChatRequest) -> Script:
+        last = max((n for n, m in enumerate(request.messages) if m.role == "user"), default=None)
+        if last is None:
+            return self._script("", "messages")
+        script = self._script(_text(request.messages[last]), "messages")
+        results = [m for m in request.messages[last:] if m.role == "tool"]
+        if results and self._options.reply == "last":
+            script.text = _text(results[-1])
+        return script
+
+    def _script(self, said: str, param: str) -> Script:
+        script = read_script(said, param) if self._options.magic else Script(text=said)
+        if self._options.reply == "text":
+            script.text = self._options.text
+        if self._options.crash_after is not None:
+            script.mishap, script.mishap_after = "crash", self._options.crash_after
+        return script
+
+    def _room(self, prompt_tokens: int, param: str) -> int:
         room = self._options.context_length - prompt_tokens
         if room < 1:
             raise ContextLengthExceeded(
                 f"The prompt has {prompt_tokens} tokens, the model's context is "
                 f"{self._options.context_length}.",
-                param="messages",
+                param=param,
             )
+        return room
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncGenerator[None, None]:
+        """Wait for a slot and hold it."""
         if self._queued >= self._options.queue and self._slots.locked():
             raise Overloaded("The model's queue is full.", retry_after=1)
         self._queued += 1
@@ -91,50 +169,44 @@ class EchoEngine(Engine[EchoOptions]):
         self._running += 1
         self._stepped = time.monotonic()
         try:
-            events = self._perform(script, request, prompt_tokens, room)
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    yield event
+            yield
         finally:
             self._running -= 1
             self._slots.release()
 
-    def _script(self, request: ChatRequest) -> Script:
-        last = next((m for m in reversed(request.messages) if m.role == "user"), None)
-        said = "" if last is None else _text(last)
-        script = read_script(said) if self._options.magic else Script(text=said)
-        if self._options.reply == "text":
-            script.text = self._options.text
-        if self._options.crash_after is not None:
-            script.mishap, script.mishap_after = "crash", self._options.crash_after
-        return script
-
-    async def _perform(
-        self, script: Script, request: ChatRequest, prompt_tokens: int, room: int
+    async def _answer(
+        self,
+        parts: Sequence[tuple[Script, int, range]],
+        request: ChatRequest | CompletionRequest,
+        param: str,
     ) -> AsyncGenerator[Event, None]:
-        tokens, reason = _cut(script.text, request, room)
-        thoughts = tokens_of(script.thought)
-        answers = range(request.n or 1)
-        told = 0
-        pause = self._options.first_token_delay if script.first is None else script.first
-        delay = self._options.token_delay if script.delay is None else script.delay
-        for kind, token in [(Reasoning, t) for t in thoughts] + [(Text, t) for t in tokens]:
-            if told == script.mishap_after:
-                await self._stumble(script)
-            await asyncio.sleep(pause)
-            pause = delay
-            self._stepped = time.monotonic()
-            for index in answers:
-                yield kind(token, index)
-            told += 1
-        if told <= script.mishap_after:
-            await self._stumble(script)
-        for index in answers:
-            yield Finish(script.finish or reason, index)
-        if script.counted:
-            prompt, completion = script.usage or (prompt_tokens, told * len(answers))
-            reasoned = len(thoughts) * len(answers)
-            yield Counted(Usage(prompt, completion, reasoning_tokens=reasoned))
+        """Answer ``parts``: a script, the tokens of its prompt, and the indices of its answers."""
+        scores = [write_score(script, request, self._room(n, param)) for script, n, _ in parts]
+        usage = Usage()
+        async with self._slot():
+            for (script, prompt_tokens, answers), score in zip(parts, scores, strict=True):
+                pause = self._options.first_token_delay if script.first is None else script.first
+                delay = self._options.token_delay if script.delay is None else script.delay
+                for told, step in enumerate(score.steps):
+                    if told == script.mishap_after:
+                        await self._stumble(script)
+                    await asyncio.sleep(pause)
+                    pause = delay
+                    self._stepped = time.monotonic()
+                    for index in answers:
+                        for event in step:
+                            yield replace(event, index=index) if index else event
+                if len(score.steps) <= script.mishap_after:
+                    await self._stumble(script)
+                for index in answers:
+                    yield Finish(script.finish or score.reason, index)
+                told = len(score.steps) * len(answers)
+                prompt, completion = script.usage or (prompt_tokens, told)
+                usage.prompt_tokens += prompt
+                usage.completion_tokens += completion
+                usage.reasoning_tokens += score.thoughts * len(answers)
+            if parts[-1][0].counted:
+                yield Counted(usage)
 
     async def _stumble(self, script: Script) -> None:
         if script.mishap == "error":
@@ -159,14 +231,3 @@ def _text(message: Message) -> str:
     if isinstance(content, list):
         return "".join(part.text for part in content if isinstance(part, TextPart))
     return content or ""
-
-
-def _cut(text: str, request: ChatRequest, room: int) -> tuple[list[str], FinishReason]:
-    """Return the tokens that ``stop``, the token limit and the context leave, and why it ends there."""
-    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    ends = [end for stop in stops if stop and (end := text.find(stop)) >= 0]
-    if ends:
-        text = text[: min(ends)]
-    tokens = tokens_of(text)
-    limit = min(room, request.token_limit or room)
-    return tokens[:limit], "length" if len(tokens) > limit else "stop"

@@ -1,10 +1,31 @@
-"""What ``options:`` of an echo home may say."""
+"""What ``options:`` of an echo home may say, and what such a home honours."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from hoonify_router.types import Task
+
+PARAMETERS = frozenset(
+    {
+        "dimensions",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "n",
+        "parallel_tool_calls",
+        "response_format",
+        "stop",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+    }
+)
+"""Everything that needs no model. Nothing is sampled, so no sampling parameter is honoured."""
+
+TASKS: frozenset[Task] = frozenset({"chat", "completion", "embedding"})
 
 
 class EchoOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -25,6 +46,9 @@ class EchoOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     context_length: Annotated[
         int, Meta(description="Tokens (words) of prompt and answer together.", ge=1)
     ] = 8192
+    dimensions: Annotated[
+        int, Meta(description="Length of an embedding, unless a request wants fewer.", ge=1)
+    ] = 64
     crash_after: Annotated[
         int | None, Meta(description="Kill the worker after so many tokens of any answer.")
     ] = None
