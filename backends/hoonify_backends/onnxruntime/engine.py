@@ -59,7 +59,7 @@ class OnnxEngine(Engine[OnnxOptions]):
         self._max_waiting = 0
         self._loaded: LoadedModel | None = None
         self._reader: PromptReader | None = None
-        self._runner: Runner | None = None
+        self._runner: Runner[Job, Progress] | None = None
         self._mailboxes: dict[Job, Mailbox] = {}  # requests that wait or run
         self._busy_since = 0.0
         self._seconds = 1.0  # that a request takes, a moving average

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hoonify_backends.onnxruntime.availability import clashing_libraries, has_nvidia_device
+from hoonify_backends.onnxruntime.availability import clashing_libraries
 from hoonify_backends.onnxruntime.kv_cache import DeviceCache, HostCache, KVCache, KVLayout
 from hoonify_backends.onnxruntime.model import Graph, OnnxModel
 from hoonify_backends.onnxruntime.model_folder import FolderProblem, ModelFolder, read_model_folder
 from hoonify_backends.onnxruntime.options import OnnxOptions
-from hoonify_backends.onnxruntime.providers import (
-    Choice,
-    choose_provider,
-    confirm_provider,
-    device_name,
-)
+from hoonify_backends.onnxruntime.providers import device_name
+from hoonify_backends.onnxruntime.sessions import open_session
 from hoonify_router.errors import ModelUnavailable
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _TOLERANCE = 0.25  # of the scores' spread; rounding stays far below it, a wrong row far above
 
 
@@ -76,7 +68,15 @@ def load_model(
             f"max_length: {context_length} is over the model's {facts.context_length}"
         )
     stage("loading weights")
-    session, provider = _open_session(options, folder, log)
+    session, provider = open_session(
+        folder.graph,
+        log,
+        provider=options.provider,
+        device_id=options.device_id,
+        threads=options.threads,
+        spinning=options.spinning,
+        provider_options=options.provider_options,
+    )
     graph = Graph(session, facts.decoder)
     on_gpu = provider != "CPUExecutionProvider"
     layout = KVLayout(
@@ -119,56 +119,6 @@ def load_model(
             "weights": f"{weights / 1024**2:.1f} MiB",
         },
     )
-
-
-def _open_session(
-    options: OnnxOptions, folder: ModelFolder, log: logging.Logger
-) -> tuple[Any, str]:
-    """Open the session where the options wish, and return it with the provider that it really got."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library is loaded
-    import onnxruntime
-
-    choice = choose_provider(
-        options.provider,
-        available=onnxruntime.get_available_providers(),
-        has_gpu=options.provider != "cpu" and has_nvidia_device(),
-        device_id=options.device_id,
-        options=options.provider_options,
-    )
-    if choice.on_gpu:
-        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads or usable_cores()
-    settings.inter_op_num_threads = 1
-    settings.add_session_config_entry(
-        "session.intra_op.allow_spinning", "1" if options.spinning else "0"
-    )
-
-    def open_with(choice: Choice) -> Any:
-        return onnxruntime.InferenceSession(folder.graph, settings, providers=choice.providers)
-
-    try:
-        session = open_with(choice)
-    except Exception as exc:
-        if choice.strict:
-            raise
-        log.warning("%s failed, running on the CPU instead: %s", choice.wanted, exc)
-        choice = choose_provider("cpu", available=(), has_gpu=False)
-        session = open_with(choice)
-    confirm_provider(choice, session.get_providers(), log)
-    return session, session.get_providers()[0]
-
-
-def usable_cores(quota: Path = _QUOTA) -> int:
-    """Return how many cores this process may use; a container's quota counts, which ONNX Runtime ignores."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        limit, period = quota.read_text().split()
-        return max(1, min(cores, math.ceil(int(limit) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max"
-        return cores
 
 
 def check_rows(model: OnnxModel) -> None:

@@ -9,13 +9,36 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
-from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
+JobT = TypeVar("JobT")
+NewsT = TypeVar("NewsT")
+_NewsT_co = TypeVar("_NewsT_co", covariant=True)
 
 _FATAL_AFTER = 3  # failed steps in a row
 
 
-class Runner:
+class Turns(Protocol[JobT, _NewsT_co]):
+    """What the thread needs of a scheduler."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+
+    def submit(self, job: JobT) -> None:
+        """Let a request wait for its turn."""
+
+    def cancel(self, job: JobT) -> None:
+        """Forget a request; one that has ended is fine too."""
+
+    def step(self) -> Sequence[_NewsT_co]:
+        """Do one turn and return what it brought."""
+
+    def abandon(self) -> Sequence[JobT]:
+        """Forget the requests that a failed step has spoilt, and return them."""
+
+
+class Runner(Generic[JobT, NewsT]):
     """Runs a scheduler in a thread.
 
     ``submit``, ``cancel`` and ``stop`` may be called from any thread. Each step's news go to the event loop
@@ -32,11 +55,11 @@ class Runner:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Turns[JobT, NewsT],
         loop: asyncio.AbstractEventLoop,
         *,
-        on_progress: Callable[[Sequence[Progress]], None],
-        on_failure: Callable[[Sequence[Job], Exception, bool], None],
+        on_progress: Callable[[Sequence[NewsT]], None],
+        on_failure: Callable[[Sequence[JobT], Exception, bool], None],
         log: logging.Logger,
     ) -> None:
         self._scheduler = scheduler
@@ -44,18 +67,18 @@ class Runner:
         self._on_progress = on_progress
         self._on_failure = on_failure
         self._log = log
-        self._inbox: deque[tuple[Callable[[Job], None], Job]] = deque()
+        self._inbox: deque[tuple[Callable[[JobT], None], JobT]] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self.stepped_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="onnx-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: JobT) -> None:
         """Let a request wait for its turn."""
         self._tell(self._scheduler.submit, job)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: JobT) -> None:
         """Drop a request; its row is free at the next step."""
         self._tell(self._scheduler.cancel, job)
 
@@ -65,7 +88,7 @@ class Runner:
         self._wake.set()
         self._thread.join()
 
-    def _tell(self, what: Callable[[Job], None], job: Job) -> None:
+    def _tell(self, what: Callable[[JobT], None], job: JobT) -> None:
         self._inbox.append((what, job))
         self._wake.set()
 

@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from hoonify_backends.onnxruntime import loading
+from hoonify_backends.onnxruntime import loading, sessions
 from hoonify_backends.onnxruntime.loading import (
     LoadedModel,
     check_rows,
     load_model,
-    usable_cores,
 )
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.api import Unavailable
@@ -130,7 +129,7 @@ def test_a_gpu_that_is_not_there_is_refused_or_done_without(
         "get_available_providers",
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
     )
-    monkeypatch.setattr(loading, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(sessions, "has_nvidia_device", lambda: True)
     with pytest.raises(ModelUnavailable, match="fell back to CPUExecutionProvider"):
         load(options, provider="cuda", max_length=32)
     fallen = load(options, provider="auto", max_length=32)
@@ -154,7 +153,7 @@ def test_a_gpu_session_that_cannot_open_falls_back(
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(loading, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(sessions, "has_nvidia_device", lambda: True)
     assert load(options, provider="auto", max_length=32).device == "cpu"
     assert "no kernel image" in caplog.text
 
@@ -181,18 +180,3 @@ def test_scores_that_are_no_numbers_are_found(fake_model: Any) -> None:
     model.decode = lambda tokens, places: np.full((len(tokens), model.vocabulary), np.nan)
     with pytest.raises(ModelUnavailable):
         check_rows(model)
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [("150000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None)],
-)
-def test_a_containers_quota_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int | None
-) -> None:
-    """More threads than cores that may be used make everything slower."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert usable_cores(file) == (cores or 8)
-    assert usable_cores(tmp_path / "missing") == 8

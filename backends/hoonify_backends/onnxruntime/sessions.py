@@ -1,0 +1,83 @@
+"""A session of ONNX Runtime where the operator wishes it, and nowhere else without a word."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hoonify_backends.onnxruntime.availability import has_nvidia_device
+from hoonify_backends.onnxruntime.options import Provider
+from hoonify_backends.onnxruntime.providers import choose_provider, confirm_provider
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def open_session(
+    graph: Path,
+    log: logging.Logger,
+    *,
+    provider: Provider,
+    device_id: int = 0,
+    threads: int | None = None,
+    spinning: bool = False,
+    provider_options: Mapping[str, str | int | float | bool] | None = None,
+) -> tuple[Any, str]:
+    """Open a session; blocks.
+
+    Args:
+        graph: The ONNX file.
+        log: Where warnings go.
+        provider: What the operator says.
+        device_id: Which NVIDIA GPU.
+        threads: CPU threads; ``None`` takes all cores that this process may use.
+        spinning: Whether they spin while they wait.
+        provider_options: The operator's own options for the GPU's provider.
+
+    Returns:
+        The session, and the execution provider that it really got.
+
+    Raises:
+        ModelUnavailable: The operator insists on what cannot be had here.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library is loaded
+    import onnxruntime
+
+    choice = choose_provider(
+        provider,
+        available=onnxruntime.get_available_providers(),
+        has_gpu=provider != "cpu" and has_nvidia_device(),
+        device_id=device_id,
+        options=provider_options,
+    )
+    if choice.on_gpu:
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads or usable_cores()
+    settings.inter_op_num_threads = 1
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    try:
+        session = onnxruntime.InferenceSession(graph, settings, providers=choice.providers)
+    except Exception as exc:
+        if choice.strict:
+            raise
+        log.warning("%s failed, running on the CPU instead: %s", choice.wanted, exc)
+        choice = choose_provider("cpu", available=(), has_gpu=False)
+        session = onnxruntime.InferenceSession(graph, settings, providers=choice.providers)
+    confirm_provider(choice, session.get_providers(), log)
+    return session, session.get_providers()[0]
+
+
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """Return how many cores this process may use; a container's quota counts, which ONNX Runtime ignores."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    try:
+        limit, period = quota.read_text().split()
+        return max(1, min(cores, math.ceil(int(limit) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return cores
