@@ -33,6 +33,7 @@ class Answer(ABC):
         finish_reason: Of the choice that finished last.
         first_at: ``time.perf_counter()`` at the first real event.
         ended: Whether nothing more is taken.
+        heard: Whether anything was said since the last look; the clocks of ``patience`` need it.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Answer(ABC):
         "error",
         "finish_reason",
         "first_at",
+        "heard",
         "usage",
     )
 
@@ -53,6 +55,7 @@ class Answer(ABC):
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.first_at: float | None = None
+        self.heard = False
         self._on_end = on_end
         self._open = (1 << choices) - 1  # one bit per choice that has not finished
 
@@ -145,6 +148,7 @@ class Answer(ABC):
         if index < 0 or not self._open >> index & 1:
             self.fail(EngineDead(_BROKEN))
             return False
+        self.heard = True
         return True
 
     def _mark_first(self) -> None:
