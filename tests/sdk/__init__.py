@@ -1,0 +1,1 @@
+"""Clients written for OpenAI notice nothing."""
