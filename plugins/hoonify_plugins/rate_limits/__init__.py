@@ -6,8 +6,13 @@ what is left.
 
 from __future__ import annotations
 
-from hoonify_plugins.rate_limits.settings import NAME, RateLimitsSettings
-from hoonify_router.api import Middleware, MiddlewareSpec, PluginContext, hookimpl
+import importlib.util
+
+import msgspec
+
+from hoonify_plugins.rate_limits.ledger import Ledger
+from hoonify_plugins.rate_limits.settings import MEMORY, NAME, REDIS_URLS, RateLimitsSettings
+from hoonify_router.api import LoadedConfig, Middleware, MiddlewareSpec, PluginContext, hookimpl
 
 hoonify_api_version = (1, 0)
 
@@ -27,8 +32,35 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
 
 def _build(settings: RateLimitsSettings, context: PluginContext) -> Middleware:
     from hoonify_plugins.rate_limits.middleware import RateLimits
-    from hoonify_plugins.rate_limits.shared_ledger import SharedLedger
 
-    folder = context.runtime_dir or context.state_dir
     models = frozenset(context.loaded.config.models)
-    return RateLimits(settings, models, lambda: SharedLedger(folder / NAME), context.log)
+    return RateLimits(settings, models, lambda: _open(settings, context), context.log)
+
+
+def _open(settings: RateLimitsSettings, context: PluginContext) -> Ledger:
+    if settings.store == MEMORY:
+        from hoonify_plugins.rate_limits.shared_ledger import SharedLedger
+
+        return SharedLedger((context.runtime_dir or context.state_dir) / NAME)
+    from hoonify_plugins.rate_limits.redis_ledger import RedisLedger
+
+    return RedisLedger(settings.store, settings.when_store_is_away, context.log)
+
+
+@hookimpl
+def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
+    """Check what the types of the settings cannot say."""
+    try:
+        settings = msgspec.convert(loaded.config.plugins.get(NAME, {}), RateLimitsSettings)
+    except msgspec.ValidationError:
+        return []  # the router has told it already
+    problems = []
+    if settings.store != MEMORY and not settings.store.startswith(REDIS_URLS):
+        problems.append(
+            f"plugins.{NAME}.store: expected memory or a URL such as redis://host:6379/0"
+        )
+    elif settings.store != MEMORY and importlib.util.find_spec("redis") is None:
+        problems.append(
+            f"plugins.{NAME}.store: needs the extra `redis`: pip install 'hoonify-router[redis]'"
+        )
+    return problems

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 NAME = "rate_limits"
+MEMORY = "memory"
+REDIS_URLS = ("redis://", "rediss://", "unix://")
 
 
 def _says(text: str, **limits: Any) -> Meta:
