@@ -31,6 +31,7 @@ from hoonify_router.protocol import (
     LoadFailed,
     Progress,
     Ready,
+    Released,
     encode_frame,
 )
 from hoonify_router.types import (
@@ -41,12 +42,13 @@ from hoonify_router.types import (
     EmbeddingRequest,
     Event,
     Failure,
+    Health,
     InferenceRequest,
 )
 
 log = logging.getLogger(__name__)
 
-_Incoming = Hello | Progress | Ready | LoadFailed | Events | Heartbeat | Bye
+_Incoming = Hello | Progress | Ready | LoadFailed | Events | Released | Heartbeat | Bye
 _FRAMES: dict[type, Callable[[int, Any], msgspec.Struct]] = {
     ChatRequest: Generate,
     CompletionRequest: Complete,
@@ -77,6 +79,10 @@ class WorkerConnection(asyncio.Protocol):
     Args:
         role: Who speaks: only the supervisor may load and drain.
         on_frame: Hears every frame that is about the worker and not about a request.
+
+    Attributes:
+        capabilities: What the engine can do, once it has told.
+        health: How it does, as it last told.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class WorkerConnection(asyncio.Protocol):
         on_frame: Callable[[Any], None] | None = None,
     ) -> None:
         self.capabilities: Capabilities | None = None
+        self.health: Health | None = None
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._role: Literal["gateway", "supervisor"] = role
@@ -94,6 +101,7 @@ class WorkerConnection(asyncio.Protocol):
         self._reader = FrameReader(msgspec.msgpack.Decoder(_Incoming))
         self._rids = itertools.count(1)
         self._sinks: dict[int, EventSink] = {}
+        self._releases: dict[int, Callable[[], object]] = {}
         self._grants: dict[int, int] = {}
         self._due: dict[int, int] = {}
         self._transport: asyncio.Transport | None = None
@@ -159,12 +167,20 @@ class WorkerConnection(asyncio.Protocol):
         self._sinks[rid] = sink
         return rid
 
-    def cancel(self, rid: int) -> None:
-        """Stop a request: its sink hears nothing more, the engine's slot is free. Unknown ones are fine."""
+    def cancel(self, rid: int, released: Callable[[], object] | None = None) -> None:
+        """Stop a request: its sink hears nothing more. Unknown ones are fine.
+
+        Args:
+            rid: Its number.
+            released: Called once the engine has given its slot back; not called where there is nothing to
+                stop, or when the worker ends before.
+        """
         if self._sinks.pop(rid, None) is not None:
             self._forget(rid)
             if not self.closed:
                 self.send(Cancel(rid))
+                if released is not None:
+                    self._releases[rid] = released
 
     def grant(self, rid: int, events: int) -> None:
         """Tell that ``events`` more of a request are consumed, so that the worker may send as many.
@@ -228,6 +244,8 @@ class WorkerConnection(asyncio.Protocol):
             if type(frame) is Events:
                 for rid, event in frame.items:
                     self._deliver(rid, event)
+            elif type(frame) is Released:
+                self._release(frame.rid)
             else:
                 self._note(frame)
 
@@ -236,6 +254,7 @@ class WorkerConnection(asyncio.Protocol):
         self._transport = None
         sinks, self._sinks = self._sinks, {}
         self._grants.clear()
+        self._releases.clear()
         for sink in sinks.values():
             try:
                 sink.on_failure(EngineDead(_LOST, retry_after=1))
@@ -267,6 +286,14 @@ class WorkerConnection(asyncio.Protocol):
                 self.cancel(rid)
                 sink.on_failure(RouterError("The answer could not be processed."))
 
+    def _release(self, rid: int) -> None:
+        released = self._releases.pop(rid, None)
+        if released is not None:
+            try:
+                released()
+            except Exception:
+                log.exception("whoever waited for a slot failed")
+
     def _error(self, failure: Failure) -> RouterError:
         kind = self._kinds.get(failure.kind, RouterError)
         return kind(failure.message, param=failure.param, retry_after=failure.retry_after)
@@ -286,6 +313,8 @@ class WorkerConnection(asyncio.Protocol):
             return
         if isinstance(frame, Ready):
             self.capabilities = frame.capabilities
+        elif isinstance(frame, Heartbeat):
+            self.health = frame.health
         elif isinstance(frame, Bye):
             self._leaving = True
         if self._on_frame is not None:

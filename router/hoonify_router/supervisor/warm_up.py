@@ -7,23 +7,30 @@ import asyncio
 from hoonify_router.adapters.worker import WorkerConnection
 from hoonify_router.errors import RouterError
 from hoonify_router.supervisor.lifecycle import Trouble
-from hoonify_router.types import Capabilities, ChatRequest, Counted, Event, Message
+from hoonify_router.types import (
+    Capabilities,
+    ChatRequest,
+    CompletionRequest,
+    Counted,
+    EmbeddingRequest,
+    Event,
+    InferenceRequest,
+    Message,
+)
+
+_PROMPT = "Hello"
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 async def warm_up(
     connection: WorkerConnection, model: str, capabilities: Capabilities | None
 ) -> None:
-    """Ask for one token, as a client would, and wait for the end of the answer.
+    """Ask for as little as can be, as a client would, and wait for the end of the answer.
 
     Raises:
         Trouble: The engine fails it.
     """
-    request = ChatRequest(model, [Message("user", "Hello")])
-    known = capabilities.parameters if capabilities else frozenset()
-    if "max_tokens" in known:
-        request.max_tokens = 1
-    elif "max_completion_tokens" in known:
-        request.max_completion_tokens = 1
+    request = _smallest_request(model, capabilities or Capabilities(frozenset(), 0))
     answer = _Answer(connection)
     try:
         answer.rid = connection.submit(request, answer)
@@ -31,6 +38,20 @@ async def warm_up(
     except RouterError as exc:
         told = f"warm-up: {type(exc).__name__}: {exc}"
         raise Trouble("Its engine failed its first answer.", told) from exc
+
+
+def _smallest_request(model: str, capabilities: Capabilities) -> InferenceRequest:
+    """Return a request of a kind that the engine is there for, for one token where it can be told so."""
+    known, tasks = capabilities.parameters, capabilities.tasks
+    limit = next((name for name in _LIMITS if name in known), None)
+    if "chat" in tasks:
+        chat = ChatRequest(model, [Message("user", _PROMPT)])
+        if limit is not None:
+            setattr(chat, limit, 1)
+        return chat
+    if "completion" in tasks:
+        return CompletionRequest(model, _PROMPT, max_tokens=1 if "max_tokens" in known else None)
+    return EmbeddingRequest(model, _PROMPT)
 
 
 class _Answer:

@@ -15,14 +15,17 @@ from hoonify_router.protocol import (
     PROTOCOL_VERSION,
     Bye,
     Cancel,
+    Complete,
     Credit,
     Drain,
+    Embed,
     Events,
     FrameReader,
     FrameTooLarge,
     Generate,
     Hello,
     Load,
+    Released,
     encode_frame,
 )
 from hoonify_router.types import Event, Failure
@@ -30,7 +33,10 @@ from hoonify_router.worker.serving import Serving, failure_of
 
 log = logging.getLogger(__name__)
 
-_Incoming = Hello | Load | Generate | Credit | Cancel | Drain
+Asking = Generate | Complete | Embed
+"""The frames that begin a request."""
+
+_Incoming = Hello | Load | Asking | Credit | Cancel | Drain
 
 
 class Worker(Protocol):
@@ -45,7 +51,7 @@ class Worker(Protocol):
     def load(self, options: dict[str, Any]) -> None:
         """Start loading the engine."""
 
-    def serve(self, client: Client, frame: Generate) -> Serving:
+    def serve(self, client: Client, frame: Asking) -> Serving:
         """Start a request.
 
         Raises:
@@ -166,12 +172,10 @@ class Client(asyncio.Protocol):
         elif isinstance(frame, Credit):
             if (serving := self.servings.get(frame.rid)) is not None:
                 serving.grant(frame.events)
-        elif isinstance(frame, Generate):
-            self._generate(frame)
+        elif isinstance(frame, Asking):
+            self._serve(frame)
         elif isinstance(frame, Cancel):
-            if (serving := self.servings.pop(frame.rid, None)) is not None:
-                serving.cancel()
-                self._outgoing = [item for item in self._outgoing if item[0] != frame.rid]
+            self._cancel(frame.rid)
         elif self.role != "supervisor":
             raise ValueError(f"{type(frame).__name__} from a {self.role}")
         elif isinstance(frame, Load):
@@ -190,7 +194,7 @@ class Client(asyncio.Protocol):
         self.role = hello.role
         self._worker.greet(self)
 
-    def _generate(self, frame: Generate) -> None:
+    def _serve(self, frame: Asking) -> None:
         rid = frame.rid
         if rid in self.servings:
             raise ValueError(f"request {rid} twice")
@@ -198,3 +202,11 @@ class Client(asyncio.Protocol):
             self.servings[rid] = self._worker.serve(self, frame)
         except RouterError as error:
             self.emit(rid, failure_of(error))
+
+    def _cancel(self, rid: int) -> None:
+        serving = self.servings.pop(rid, None)
+        if serving is None:
+            self.send(Released(rid))  # it has ended by itself meanwhile
+            return
+        self._outgoing = [item for item in self._outgoing if item[0] != rid]
+        serving.cancel()

@@ -12,14 +12,25 @@ import msgspec
 
 from hoonify_router.api import Engine
 from hoonify_router.errors import EngineDead, ModelUnavailable, RouterError
-from hoonify_router.protocol import Bye, Generate, Heartbeat, LoadFailed, Progress, Ready
+from hoonify_router.protocol import (
+    Bye,
+    Complete,
+    Embed,
+    Generate,
+    Heartbeat,
+    LoadFailed,
+    Progress,
+    Ready,
+    Released,
+)
 from hoonify_router.types import Event, Health
-from hoonify_router.worker.client import Client
+from hoonify_router.worker.client import Asking, Client
 from hoonify_router.worker.loading import ProgressReporter, load_engine, printable
 from hoonify_router.worker.serving import Serving, failure_of
 
 log = logging.getLogger(__name__)
 
+_METHODS: dict[type, str] = {Generate: "generate", Complete: "complete", Embed: "embed"}
 _CANCEL_TIMEOUT = 1.0
 _CLOSE_TIMEOUT = 5.0
 
@@ -107,7 +118,7 @@ class Host:
             raise ValueError("Load twice")
         self._loading = asyncio.create_task(self._load(options))
 
-    def serve(self, client: Client, frame: Generate) -> Serving:
+    def serve(self, client: Client, frame: Asking) -> Serving:
         """Start a request."""
         engine = self._engine
         if engine is None or not isinstance(self._outcome, Ready):
@@ -122,11 +133,13 @@ class Host:
         def ended(serving: Serving) -> None:
             if client.servings.get(rid) is serving:
                 del client.servings[rid]
+            else:  # its client has cancelled it
+                client.send(Released(rid))
             self._servings.discard(serving)
             if not self._servings:
                 self._idle.set()
 
-        serving = Serving(frame.request, engine.generate, emit, ended)
+        serving = Serving(frame.request, getattr(engine, _METHODS[type(frame)]), emit, ended)
         self._servings.add(serving)
         self._idle.clear()
         return serving
@@ -187,7 +200,7 @@ class Host:
         # the engine tells nothing: count what it was given, and when it last gave something back
         now = self._loop.time()
         working = [serving for serving in self._servings if serving.running]
-        moved_at = max((serving.moved_at for serving in working), default=now)
+        moved_at = max((one.moved_at for one in working if not one.held_back), default=now)
         return Health(running=len(working), step_age=now - moved_at)
 
     async def _leave(self) -> None:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, get_args
-
-import msgspec
+from typing import Any
 
 from hoonify_router import errors
 from hoonify_router.errors import RouterError
-from hoonify_router.types import ChatRequest, Counted, Event, Failure, Finish, Reasoning, Text
+from hoonify_router.types import Event, Failure, InferenceRequest
+from hoonify_router.worker.contract import ContractBreach, Truth, checked
 from hoonify_router.worker.flow import Outlet
 
 log = logging.getLogger(__name__)
 
-_EVENT_TYPES = get_args(Event)
 _BREATHER = 64  # events after which an engine that never awaits lets others have the loop
 _FAULT = "The model's engine failed on this request."
-
-
-class ContractBreach(Exception):
-    """The engine yielded what the contract does not allow; a bug of the engine."""
 
 
 def failure_of(error: RouterError) -> Failure:
@@ -35,40 +29,20 @@ def failure_of(error: RouterError) -> Failure:
     return Failure(kind, error.message, error.param, error.retry_after)
 
 
-def checked(event: Any) -> Event:
-    """Return ``event`` when the client can decode it.
-
-    One event of a wrong type would break the connection, and with it all requests of a gateway.
-
-    Raises:
-        ContractBreach: It cannot.
-    """
-    kind = type(event)
-    if kind is Text or kind is Reasoning:
-        if type(event.text) is str and type(event.index) is int:
-            return event  # type: ignore[no-any-return]
-    elif kind in _EVENT_TYPES:
-        try:
-            return msgspec.msgpack.decode(msgspec.msgpack.encode(event), type=kind)  # type: ignore[no-any-return]
-        except (TypeError, ValueError, msgspec.MsgspecError):
-            pass
-    raise ContractBreach(f"the engine yielded {event!r}")
-
-
 class Serving:
     """A request being served; lives until its last event is on its way or nobody wants it any more.
 
     Args:
         request: What is asked for.
-        generate: The engine's ``generate``.
+        answer: The engine's method for such a request.
         emit: Takes each event that may go out.
         ended: Called once, when nothing more will be emitted and the engine is done with it.
     """
 
     def __init__(
         self,
-        request: ChatRequest,
-        generate: Callable[[ChatRequest], AsyncIterator[Event]],
+        request: InferenceRequest,
+        answer: Callable[[Any], AsyncIterator[Event]],
         emit: Callable[[Event], None],
         ended: Callable[[Serving], None],
     ) -> None:
@@ -76,11 +50,12 @@ class Serving:
         self._ended = ended
         self._outlet = Outlet()
         self._over = False  # the terminal event was pushed, or must never be
-        self._finished = False
-        self._counted = False
+        self._truth = Truth(request)
+        self._room: asyncio.Future[None] | None = None
         self._settled = False
-        self.moved_at = asyncio.get_running_loop().time()
-        self._task = asyncio.create_task(self._run(generate, request))
+        self._loop = asyncio.get_running_loop()
+        self.moved_at = self._loop.time()
+        self._task = asyncio.create_task(self._run(answer, request))
         self._task.add_done_callback(lambda _: self._settle())
 
     @property
@@ -88,10 +63,17 @@ class Serving:
         """Return whether the engine is still at work on it."""
         return not self._task.done()
 
+    @property
+    def held_back(self) -> bool:
+        """Return whether the engine waits for the client, which does not read."""
+        return self._room is not None
+
     def grant(self, events: int) -> None:
         """Let ``events`` more go out."""
         for event in self._outlet.grant(events):
             self._emit(event)
+        if self._room is not None and not self._outlet.full and not self._room.done():
+            self._room.set_result(None)
         self._settle()
 
     def cancel(self) -> None:
@@ -119,10 +101,10 @@ class Serving:
             self._ended(self)
 
     async def _run(
-        self, generate: Callable[[ChatRequest], AsyncIterator[Event]], request: ChatRequest
+        self, answer: Callable[[Any], AsyncIterator[Event]], request: InferenceRequest
     ) -> None:
         try:
-            events = generate(request)
+            events = answer(request)
             try:
                 await self._forward(events)
             finally:
@@ -150,10 +132,12 @@ class Serving:
         async for event in events:
             count += 1
             if self._over:
-                if self._counted:
+                if self._truth.counted:
                     raise ContractBreach("events after Counted")
                 return
             self._push(checked(event))
+            if self._outlet.full and not self._over:
+                await self._wait_for_room()
             if count % _BREATHER == 0:
                 await asyncio.sleep(0)
         if not self._over:
@@ -162,15 +146,16 @@ class Serving:
     def _push(self, event: Event) -> None:
         if self._over:
             return
-        kind = type(event)
-        if kind is Finish:
-            self._finished = True
-        elif kind is Counted:
-            if not self._finished:
-                raise ContractBreach("Counted without Finish")
-            self._counted = self._over = True
-        elif kind is Failure:
-            self._over = True
-        self.moved_at = asyncio.get_running_loop().time()
+        self._truth.note(event)
+        self._over = self._truth.counted or type(event) is Failure
+        self.moved_at = self._loop.time()
         if self._outlet.push(event):
             self._emit(event)
+
+    async def _wait_for_room(self) -> None:
+        self._room = self._loop.create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+            self.moved_at = self._loop.time()

@@ -30,6 +30,7 @@ from hoonify_router.protocol import (
     LoadFailed,
     Progress,
     Ready,
+    Released,
     encode_frame,
 )
 from hoonify_router.types import (
@@ -44,7 +45,7 @@ from hoonify_router.types import (
     Usage,
 )
 
-_Outgoing = Hello | Progress | Ready | LoadFailed | Events | Heartbeat | Bye
+_Outgoing = Hello | Progress | Ready | LoadFailed | Events | Released | Heartbeat | Bye
 ENCODER = msgspec.msgpack.Encoder()
 
 

@@ -23,7 +23,7 @@ from hoonify_router.types import (
     Text,
     Usage,
 )
-from hoonify_router.worker.serving import ContractBreach, checked, failure_of
+from hoonify_router.worker.serving import failure_of
 
 END: list[Event] = [Finish("stop"), Counted(Usage(1, 1))]
 
@@ -179,11 +179,3 @@ async def test_the_iterator_is_always_closed(answer: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(CustomEngine, "closed", [])
     await answer([Text("a"), Failure("Overloaded", "full"), Text("never")])
     assert sorted(CustomEngine.closed) == ["odd", "plain"]
-
-
-def test_checked_passes_what_is_sound() -> None:
-    """And names what is not."""
-    for event in (Text("a"), Finish("length", 2), Counted(Usage(1, 2))):
-        assert checked(event) == event
-    with pytest.raises(ContractBreach, match="yielded 7"):
-        checked(7)
