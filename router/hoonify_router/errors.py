@@ -25,6 +25,7 @@ RouterError                      500  server_error            internal_error
 ├── ModelUnavailable             503  server_error            model_unavailable
 │   ├── EngineDead               503
 │   ├── OutOfMemory              503
+│   ├── HomeMisconfigured        503
 │   └── HomeTimeout              504                          timeout
 │       ├── ConnectTimeout       504                          connect_timeout
 │       ├── FirstTokenTimeout    504                          first_token_timeout
@@ -222,6 +223,10 @@ class EngineDead(ModelUnavailable):
 
 class OutOfMemory(ModelUnavailable):
     """The engine has no memory left for the request or the model."""
+
+
+class HomeMisconfigured(ModelUnavailable):
+    """The model's home is there and will not have us: a wrong key, path or name in the router's configuration."""
 
 
 class HomeTimeout(ModelUnavailable):
