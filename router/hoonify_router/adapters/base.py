@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from hoonify_router.answer import Answer
 from hoonify_router.reply import Call
-from hoonify_router.types import HomeView, InferenceRequest
+from hoonify_router.types import Health, HomeView, InferenceRequest
 
 
 @dataclass(slots=True)
@@ -55,6 +55,10 @@ class Adapter(ABC):
     @abstractmethod
     def update(self, homes: Iterable[HomeView]) -> None:
         """Hear which homes there are now; connections to others are of no more use."""
+
+    def load(self, home: HomeView) -> Health | None:
+        """Return how busy the home's engine is, as it last said; ``None`` where it does not tell."""
+        return None
 
     @abstractmethod
     async def close(self) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
+from hoonify_router.adapters.refusals import AWAY, SLOW
 from hoonify_router.adapters.worker import EventSink, WorkerConnection
 from hoonify_router.answer import Answer
-from hoonify_router.errors import EngineDead, RouterError
+from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError
 from hoonify_router.stream import ChatStream
 from hoonify_router.types import (
     Counted,
     Embedded,
     Event,
     Finish,
+    Health,
     HomeView,
     InferenceRequest,
     Reasoning,
@@ -26,6 +28,8 @@ from hoonify_router.types import (
 
 class Connection(Protocol):
     """What the adapter needs of a ``WorkerConnection``."""
+
+    health: Health | None
 
     @property
     def closed(self) -> bool:
@@ -138,7 +142,7 @@ class WorkerAdapter(Adapter):
         address = job.home.address
         connection = self._connections.get(address)
         if connection is None or connection.closed:
-            connection = await self._connect(address)
+            connection = await self._connect(address, job.connect)
         call = EngineCall(connection, answer)
         call.rid = connection.submit(job.request, call)
         return call
@@ -150,6 +154,11 @@ class WorkerAdapter(Adapter):
             if self._connections[address].closed:
                 del self._connections[address]
 
+    def load(self, home: HomeView) -> Health | None:
+        """Return what the home's last heartbeat said."""
+        connection = self._connections.get(home.address)
+        return None if connection is None or connection.closed else connection.health
+
     async def close(self) -> None:
         """Close all connections."""
         for opening in self._opening.values():
@@ -158,17 +167,20 @@ class WorkerAdapter(Adapter):
             connection.close()
         self._connections.clear()
 
-    async def _connect(self, address: str) -> Connection:
-        """Open the connection once, however many requests wait for it."""
+    async def _connect(self, address: str, patience: float) -> Connection:
+        """Open the connection once, however many requests wait for it, each as long as it may."""
         opening = self._opening.get(address)
         if opening is None:
             opening = asyncio.ensure_future(self._open_connection(address))
             self._opening[address] = opening
             opening.add_done_callback(lambda done: self._connected(address, done))
         try:
-            return await asyncio.shield(opening)
+            async with asyncio.timeout(patience or None):
+                return await asyncio.shield(opening)
+        except TimeoutError as error:
+            raise ConnectTimeout(SLOW, retry_after=1) from error
         except OSError as error:
-            raise EngineDead("The model's engine cannot be reached.", retry_after=1) from error
+            raise EngineDead(AWAY, retry_after=1) from error
 
     def _connected(self, address: str, done: asyncio.Future[Connection]) -> None:
         del self._opening[address]

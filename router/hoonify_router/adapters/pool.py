@@ -10,6 +10,7 @@ from hoonify_router.adapters.upstream import (
     TICK,
     ConnectFailed,
     ConnectionLost,
+    ConnectTimedOut,
     Exchange,
     Limits,
     Receiver,
@@ -22,7 +23,7 @@ class Pool:
 
     Args:
         origin: Where they go.
-        limits: How patient it is.
+        limits: How much it keeps.
     """
 
     def __init__(self, origin: Origin, limits: Limits | None = None) -> None:
@@ -35,13 +36,18 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def send(self, request: bytes, receiver: Receiver) -> Exchange:
+    def send(self, request: bytes, receiver: Receiver, connect: float = 0.0) -> Exchange:
         """Send a whole request; the answer goes to ``receiver``.
 
         Nothing is awaited: on a kept connection the request is written at once, otherwise a new
         connection is made first.
+
+        Args:
+            request: Head and body.
+            receiver: Takes the answer.
+            connect: Seconds until a new connection must stand; 0 is no limit.
         """
-        exchange = Exchange(request, receiver)
+        exchange = Exchange(request, receiver, connect)
         while self._kept:
             connection = self._kept.pop()
             if connection.usable:
@@ -102,15 +108,18 @@ class Pool:
         loop = asyncio.get_running_loop()
         origin = self.origin
         try:
-            async with asyncio.timeout(self.limits.connect):
+            async with asyncio.timeout(exchange.connect or None):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self, self.limits),
+                    lambda: UpstreamConnection(self),
                     origin.host,
                     origin.port,
                     ssl=self._tls,
                 )
-        except (OSError, TimeoutError) as error:
-            exchange.fail(ConnectFailed(str(error) or "it took too long"))
+        except TimeoutError as error:  # ours, or the kernel's own, which is an OSError
+            exchange.fail(ConnectTimedOut(str(error) or "it took too long"))
+            return
+        except OSError as error:
+            exchange.fail(ConnectFailed(str(error) or type(error).__name__))
             return
         self._all.add(connection)
         if self._timer is None:
@@ -125,9 +134,7 @@ class Pool:
     def _tick(self) -> None:
         oldest = time.monotonic() - self.limits.keep
         for connection in list(self._all):
-            if connection.exchange is not None:
-                connection.tick()
-            elif connection.idle_since < oldest:
+            if connection.exchange is None and connection.idle_since < oldest:
                 connection.abort()
         self._timer = None
         if self._all:

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-from hoonify_router.adapters.upstream import ConnectFailed, UpstreamError
+from hoonify_router.adapters.upstream import ConnectFailed, ConnectTimedOut, UpstreamError
 from hoonify_router.errors import (
     ContextLengthExceeded,
+    ConnectTimeout,
     EngineDead,
+    HomeMisconfigured,
     InvalidRequest,
     ModelUnavailable,
     Overloaded,
@@ -40,6 +42,7 @@ _MAX_MESSAGE = 400
 REFUSED = "The model's engine cannot serve this request."
 FULL = "The model's queue is full."
 AWAY = "The model's engine cannot be reached."
+SLOW = "No connection to the model's engine came about in time."
 FAILED = "The model's engine has failed."
 BROKEN_OFF = "The connection to the model's engine broke before the answer was complete."
 MISCONFIGURED = "The model's home is not set up correctly."
@@ -71,6 +74,8 @@ def stream_refusal(error: Any) -> RouterError:
 
 def breakdown(error: UpstreamError) -> RouterError:
     """Return our error for an upstream that did not answer, or not to the end."""
+    if isinstance(error, ConnectTimedOut):
+        return ConnectTimeout(SLOW, retry_after=2)
     if isinstance(error, ConnectFailed):
         return ModelUnavailable(AWAY, retry_after=2)
     return EngineDead(BROKEN_OFF, retry_after=1)
@@ -88,7 +93,7 @@ def _translate(
     if status in (400, 422):
         return InvalidRequest(_public(message, REFUSED), param=param)
     if status in (401, 403, 404, 405, 407) or 300 <= status < 400:
-        return ModelUnavailable(MISCONFIGURED, retry_after=retry_after or 30)
+        return HomeMisconfigured(MISCONFIGURED, retry_after=retry_after or 30)
     if status in (408, 502, 503, 504):
         return ModelUnavailable(FAILED, retry_after=retry_after or 2)
     return EngineDead(FAILED, retry_after=retry_after or 1)

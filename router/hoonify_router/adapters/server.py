@@ -117,7 +117,7 @@ class ServerAdapter(Adapter):
     """Holds one pool of connections per origin.
 
     Args:
-        limits: How patient they are.
+        limits: How much they keep.
     """
 
     kind = "server"
@@ -137,7 +137,7 @@ class ServerAdapter(Adapter):
             job.request_id.encode("ascii"),
             len(body),
         )
-        return target.pool.send(head + body, Intake(answer, job))
+        return target.pool.send(head + body, Intake(answer, job), job.connect)
 
     def update(self, homes: Iterable[HomeView]) -> None:
         """Make ready for the servers in the table; let go of the others once they are free."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -12,6 +13,7 @@ from hoonify_router.adapters.http_reader import ProtocolError, ResponseReader
 log = logging.getLogger(__name__)
 
 TICK = 1.0
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class UpstreamError(Exception):
@@ -22,12 +24,12 @@ class ConnectFailed(UpstreamError):
     """It cannot be reached: nothing was sent."""
 
 
+class ConnectTimedOut(ConnectFailed):
+    """It took too long to reach it: nothing was sent."""
+
+
 class ConnectionLost(UpstreamError):
     """The connection broke before the answer was complete."""
-
-
-class UpstreamSilent(UpstreamError):
-    """It sends nothing any more."""
 
 
 class BadAnswer(UpstreamError):
@@ -56,19 +58,13 @@ class Receiver(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """How patient a pool is, in seconds, and how much it keeps.
+    """How much a pool keeps.
 
     Args:
-        connect: Until a connection must stand.
-        first_byte: Until the answer must begin; a long prompt or a queue takes its time.
-        idle: Between two signs of life of an answer that has begun.
-        keep: How long an unused connection is kept.
+        keep: Seconds for which an unused connection is kept.
         max_kept: How many unused connections are kept.
     """
 
-    connect: float = 5.0
-    first_byte: float = 900.0
-    idle: float = 300.0
     keep: float = 60.0
     max_kept: int = 256
 
@@ -78,18 +74,25 @@ class Exchange:
 
     A request that was sent on a kept connection is sent once more on a new one when the old one turns out
     to be dead before the first byte of the answer: the upstream had closed it in that moment.
+
+    How long the answer may take is not its business: whoever asks has clocks (see ``patience``) and cancels.
+
+    Args:
+        request: The whole request.
+        receiver: Takes the answer.
+        connect: Seconds until a new connection must stand, if one is needed; 0 is no limit.
     """
 
-    __slots__ = ("connection", "ended", "paused", "receiver", "request", "retried", "ticks")
+    __slots__ = ("connect", "connection", "ended", "paused", "receiver", "request", "retried")
 
-    def __init__(self, request: bytes, receiver: Receiver) -> None:
+    def __init__(self, request: bytes, receiver: Receiver, connect: float = 0.0) -> None:
         self.request = request
         self.receiver = receiver
+        self.connect = connect
         self.connection: UpstreamConnection | None = None
         self.paused = False
         self.ended = False
         self.retried = False
-        self.ticks = 0.0
 
     def cancel(self) -> None:
         """Close the connection, so that the upstream stops at once; the receiver hears nothing more."""
@@ -135,12 +138,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     Args:
         keeper: Who hears when it is free, gone, or an exchange needs a new one.
-        limits: How patient it is.
     """
 
-    def __init__(self, keeper: Keeper, limits: Limits) -> None:
+    def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._limits = limits
         self._reader = ResponseReader()
         self._transport: asyncio.Transport | None = None
         self._answering = False  # the answer's first byte has come
@@ -158,7 +159,6 @@ class UpstreamConnection(asyncio.Protocol):
         assert self._transport is not None
         self.exchange = exchange
         exchange.connection = self
-        exchange.ticks = 0.0
         self.used += 1
         self._answering = False
         self._reader.start()
@@ -187,22 +187,12 @@ class UpstreamConnection(asyncio.Protocol):
         if self.usable:
             self._transport.resume_reading()  # type: ignore[union-attr]
 
-    def tick(self) -> None:
-        """Count the silence of the answer under way."""
-        exchange = self.exchange
-        if exchange is None or exchange.paused:
-            return
-        exchange.ticks += TICK
-        limits = self._limits
-        if exchange.ticks > (limits.idle if self._answering else limits.first_byte):
-            self.abort()
-            exchange.fail(UpstreamSilent(f"nothing came for {exchange.ticks:.0f} s"))
-
     # ------------------------------------------------------------ from the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        _keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Read on in the answer."""
@@ -210,7 +200,6 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:
             self.abort()  # it speaks without being asked
             return
-        exchange.ticks = 0.0
         if not self._answering:
             self._answering = True
             exchange.request = b""  # it will not be sent again
@@ -271,3 +260,13 @@ class UpstreamConnection(asyncio.Protocol):
         if not exchange.ended:
             exchange.ended = True
             exchange.receiver.on_end()
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """Let the kernel find out when a host is gone without a word: a long answer in one piece is silent."""
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE.items():
+        if (number := getattr(socket, option, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, number, value)

@@ -17,7 +17,6 @@ from hoonify_router.adapters.upstream import (
     ConnectionLost,
     Limits,
     UpstreamError,
-    UpstreamSilent,
 )
 
 from .conftest import Session, Upstream
@@ -417,27 +416,6 @@ async def test_a_paused_exchange_lets_the_server_wait(upstream: Upstream, pool: 
     await catcher.done.wait()
     assert len(catcher.body) == 200 * 65536 > held
     assert catcher.error is None
-
-
-async def test_silence_has_an_end(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first byte and between two of them, each with its own patience."""
-    monkeypatch.setattr("hoonify_router.adapters.pool.TICK", 0.01)
-    pool = Pool(upstream.origin, Limits(first_byte=2, idle=1))
-    speak = True
-
-    async def script(session: Session) -> None:
-        await session.request()
-        if speak:
-            await session.send(CHUNKED + b"1\r\nx\r\n")
-        await session.left()
-
-    upstream.script = script
-    catcher = await ask(pool)
-    assert isinstance(catcher.error, UpstreamSilent)
-    assert catcher.body == b"x"
-    speak = False
-    assert isinstance((await ask(pool)).error, UpstreamSilent)
-    pool.close()
 
 
 async def test_a_connection_nobody_needs_is_closed_after_a_while(
