@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
@@ -49,6 +50,8 @@ class Connection(Protocol):
 
 
 Opener = Callable[[str], Awaitable[Connection]]
+
+_OPEN = partial(WorkerConnection.open, patience=60.0)  # each request has its own, mostly shorter one
 
 
 class EngineCall:
@@ -132,7 +135,7 @@ class WorkerAdapter(Adapter):
 
     kind = "worker"
 
-    def __init__(self, open_connection: Opener = WorkerConnection.open) -> None:
+    def __init__(self, open_connection: Opener = _OPEN) -> None:
         self._open_connection = open_connection
         self._connections: dict[str, Connection] = {}
         self._opening: dict[str, asyncio.Future[Connection]] = {}

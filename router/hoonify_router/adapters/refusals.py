@@ -10,8 +10,8 @@ import msgspec
 
 from hoonify_router.adapters.upstream import ConnectFailed, ConnectTimedOut, UpstreamError
 from hoonify_router.errors import (
-    ContextLengthExceeded,
     ConnectTimeout,
+    ContextLengthExceeded,
     EngineDead,
     HomeMisconfigured,
     InvalidRequest,

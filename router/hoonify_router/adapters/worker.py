@@ -114,15 +114,16 @@ class WorkerConnection(asyncio.Protocol):
         path: Path | str,
         role: Literal["gateway", "supervisor"] = "gateway",
         on_frame: Callable[[Any], None] | None = None,
+        patience: float = _OPEN_TIMEOUT,
     ) -> WorkerConnection:
-        """Connect to the worker that listens at ``path``.
+        """Connect to the worker that listens at ``path``, within ``patience`` seconds.
 
         Raises:
             EngineDead: Nobody listens there, or not in our protocol.
         """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_OPEN_TIMEOUT):
+            async with asyncio.timeout(patience):
                 _, connection = await loop.create_unix_connection(
                     lambda: cls(role, on_frame), str(path)
                 )
