@@ -56,12 +56,14 @@ class Reply:
         fresh: Whether something was written since the last look; pings need it.
         quiet: How many looks in a row found nothing new.
         lagging_since: ``time.monotonic()`` since which the client does not read; ``None`` if it does.
+        on_released: Called with the seconds from the client's leaving until its engine's slot was free.
     """
 
     __slots__ = (
         "_call",
         "_chunked",
         "_headers",
+        "_lost_at",
         "_on_lost",
         "_transport",
         "closed",
@@ -69,6 +71,7 @@ class Reply:
         "head_only",
         "keep_alive",
         "lagging_since",
+        "on_released",
         "opened",
         "quiet",
     )
@@ -93,6 +96,8 @@ class Reply:
         self.quiet = 0
         self.lagging_since: float | None = None
         self._on_lost: Callable[[], object] | None = None
+        self._lost_at: float | None = None
+        self.on_released: Callable[[float], object] | None = None
 
     # ------------------------------------------------------------ answers in one piece
 
@@ -181,10 +186,16 @@ class Reply:
         if self.closed:
             return
         self.closed = True
+        self._lost_at = time.perf_counter()
         if self._call is not None:
             self._call.cancel()
         if self._on_lost is not None:
             self._on_lost()
+
+    def released(self) -> None:
+        """The engine has given its slot back; of interest when that is because the client has left."""
+        if self._lost_at is not None and self.on_released is not None:
+            self.on_released(time.perf_counter() - self._lost_at)
 
     def pause(self) -> None:
         """The client does not read as fast as the engine speaks."""

@@ -8,7 +8,7 @@ call carries back what the client does: ``cancel`` when it leaves, ``pause`` and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +27,7 @@ class Job:
         body: The client's own bytes of it, or ``None`` when ``request`` was changed on the way.
         home: Who shall answer.
         connect: Seconds until a connection to the home must stand; 0 is no limit.
+        released: Called when the slot of a job that was cancelled is free, by homes that tell.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class Job:
     body: bytes | None
     home: HomeView
     connect: float = 5.0
+    released: Callable[[], None] | None = None
 
 
 class Adapter(ABC):

@@ -39,8 +39,8 @@ class Connection(Protocol):
     def submit(self, request: InferenceRequest, sink: EventSink) -> int:
         """Send a request."""
 
-    def cancel(self, rid: int) -> None:
-        """Stop one."""
+    def cancel(self, rid: int, released: Callable[[], object] | None = None) -> None:
+        """Stop one; ``released`` is called when its slot is free."""
 
     def grant(self, rid: int, events: int) -> None:
         """Tell that events are consumed."""
@@ -60,9 +60,15 @@ class EngineCall:
     Events that arrive together, in one turn of the loop, are written together.
     """
 
-    __slots__ = ("_answer", "_connection", "_due", "_paused", "_stream", "_uncorks", "rid")
+    __slots__ = ("_answer", "_connection", "_due", "_paused", "_released", "_stream", "_uncorks", "rid")
 
-    def __init__(self, connection: Connection, answer: Answer) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        answer: Answer,
+        released: Callable[[], object] | None = None,
+    ) -> None:
+        self._released = released
         self._connection = connection
         self._answer = answer
         self._stream = answer if isinstance(answer, ChatStream) else None
@@ -112,7 +118,7 @@ class EngineCall:
 
     def cancel(self) -> None:
         """Give the engine's slot back."""
-        self._connection.cancel(self.rid)
+        self._connection.cancel(self.rid, self._released)
 
     def pause(self) -> None:
         """Keep the grants: the worker joins texts and then waits."""
@@ -146,7 +152,7 @@ class WorkerAdapter(Adapter):
         connection = self._connections.get(address)
         if connection is None or connection.closed:
             connection = await self._connect(address, job.connect)
-        call = EngineCall(connection, answer)
+        call = EngineCall(connection, answer, job.released)
         call.rid = connection.submit(job.request, call)
         return call
 

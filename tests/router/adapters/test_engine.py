@@ -43,7 +43,7 @@ class Worker:
         self.sinks[len(self.requests)] = sink
         return len(self.requests)
 
-    def cancel(self, rid: int) -> None:
+    def cancel(self, rid: int, released: Callable[[], object] | None = None) -> None:
         self.cancelled.append(rid)
 
     def grant(self, rid: int, events: int) -> None:
