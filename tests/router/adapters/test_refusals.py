@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hoonify_router.adapters.refusals import breakdown, refusal, stream_refusal
 from hoonify_router.adapters.upstream import BadAnswer, ConnectFailed, ConnectionLost
 from hoonify_router.errors import (
+    ConnectTimeout,
     ContextLengthExceeded,
     EngineDead,
+    HomeMisconfigured,
     InvalidRequest,
     ModelUnavailable,
     Overloaded,
@@ -56,11 +58,11 @@ def refuse(status: int, told: Any, **headers: str) -> RouterError:
             {"error": {"message": "the request exceeds the available context size"}},
             ContextLengthExceeded,
         ),
-        (401, {"error": "Unauthorized"}, ModelUnavailable),
-        (403, b"", ModelUnavailable),
-        (404, {"detail": "Not Found"}, ModelUnavailable),
-        (405, b"", ModelUnavailable),
-        (302, b"", ModelUnavailable),
+        (401, {"error": "Unauthorized"}, HomeMisconfigured),
+        (403, b"", HomeMisconfigured),
+        (404, {"detail": "Not Found"}, HomeMisconfigured),
+        (405, b"", HomeMisconfigured),
+        (302, b"", HomeMisconfigured),
         (413, b"", PayloadTooLarge),
         (429, b"", Overloaded),
         (503, {**FLAT, "message": "The request queue is full."}, Overloaded),
@@ -154,6 +156,7 @@ def test_an_error_inside_of_a_stream_has_a_status_too(told: Any, kind: type[Rout
 def test_a_breakdown_tells_whether_anything_was_sent() -> None:
     """And never why: that is for the log."""
     assert type(breakdown(ConnectFailed("10.0.0.5: refused"))) is ModelUnavailable
+    assert type(breakdown(ConnectTimedOut("10.0.0.5"))) is ConnectTimeout
     for error in (ConnectionLost("reset by 10.0.0.5"), BadAnswer("x")):
         told = breakdown(error)
         assert type(told) is EngineDead

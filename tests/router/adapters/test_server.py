@@ -18,6 +18,7 @@ from hoonify_router.completion import Completion
 from hoonify_router.errors import (
     ContextLengthExceeded,
     EngineDead,
+    HomeMisconfigured,
     InvalidRequest,
     ModelUnavailable,
     Overloaded,
@@ -189,7 +190,7 @@ async def test_the_connection_is_kept_after_a_stream(
     [
         ((400, '{"message":"bad grammar"}'), InvalidRequest),
         ((400, '{"message":"longer than the model\'s context length"}'), ContextLengthExceeded),
-        ((401, '{"error":"Unauthorized"}'), ModelUnavailable),
+        ((401, '{"error":"Unauthorized"}'), HomeMisconfigured),
         ((429, ""), Overloaded),
         ((500, "oops"), EngineDead),
     ],
