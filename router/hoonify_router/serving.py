@@ -88,7 +88,7 @@ class Serving:
         call = None
         try:
             body = None if self._transformed else ctx.body
-            job = Job(ctx.request_id, request, body, home)
+            job = Job(ctx.request_id, request, body, home, released=reply.released)
             call = await self._adapters[home.kind].start(job, answer)
             reply.serve(call)
             await done
