@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoonify_router.adapters.refusals import breakdown, refusal, stream_refusal
-from hoonify_router.adapters.upstream import BadAnswer, ConnectFailed, ConnectionLost
+from hoonify_router.adapters.upstream import (
+    BadAnswer,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimedOut,
+)
 from hoonify_router.errors import (
     ConnectTimeout,
     ContextLengthExceeded,
