@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -32,13 +33,22 @@ Work = Callable[[RequestContext], bytes]
 
 
 class Visit:
-    """Which middleware has seen a request, and whether it has been settled."""
+    """Which middleware has seen a request, and how far it has been settled.
 
-    __slots__ = ("seen", "settled")
+    Attributes:
+        seen: All that have.
+        settled: Whether they have been told to settle.
+        over: Whether all of them have done so.
+        released: Seconds until the slot of a client that left was free, when that came before.
+    """
+
+    __slots__ = ("over", "released", "seen", "settled")
 
     def __init__(self) -> None:
         self.seen: list[Middleware] = []
         self.settled = False
+        self.over = False
+        self.released: float | None = None
 
 
 class Pipeline:
@@ -69,6 +79,9 @@ class Pipeline:
         self._shaper = shaper
         self._access = access
         self._settling: set[asyncio.Task[None]] = set()
+        self._listens = any(
+            type(one).on_released is not Middleware.on_released for one in middleware
+        )
         self._running = 0
         self._idle: asyncio.Event | None = None
         self._leaving = False
@@ -113,6 +126,8 @@ class Pipeline:
     ) -> None:
         """Go a way to its end, settle, and only then let the client see the end of its answer."""
         visit = Visit()
+        if self._listens:
+            reply.on_released = partial(self._released, ctx, visit)
         self._running += 1
         try:
             if self._leaving:
@@ -145,10 +160,8 @@ class Pipeline:
         ctx.status = 200 if reply.opened else error.status
         for name, value in error_headers(error).items():
             ctx.response_headers.setdefault(name, value)
-        try:
+        with contextlib.suppress(RouterError):  # it is refused already
             await _pass(self._observe, ctx, visit)  # an observer sees refused requests, too
-        except Exception:
-            log.exception("an observer failed on request %s", ctx.request_id)
         await self._settle(ctx, visit)
         if isinstance(error, Cancelled):
             return
@@ -172,24 +185,27 @@ class Pipeline:
         if visit.settled:
             return
         visit.settled = True
-        seen = visit.seen
-        while seen:
-            middleware = seen.pop()
+        left = visit.seen[:]
+        while left:
+            middleware = left.pop()
             waiting = self._settle_one(middleware, ctx)
             if waiting is not None:
-                task = asyncio.ensure_future(self._settle_rest(middleware, waiting, ctx, seen))
+                task = asyncio.ensure_future(
+                    self._settle_rest(middleware, waiting, ctx, visit, left)
+                )
                 self._settling.add(task)
                 task.add_done_callback(self._settling.discard)
                 await asyncio.shield(task)
                 return
-        self._access.note(ctx)
+        self._close(ctx, visit)
 
     async def _settle_rest(
         self,
         middleware: Middleware,
         waiting: Awaitable[None] | None,
         ctx: RequestContext,
-        seen: list[Middleware],
+        visit: Visit,
+        left: list[Middleware],
     ) -> None:
         while True:
             if waiting is not None:
@@ -197,11 +213,11 @@ class Pipeline:
                     await waiting
                 except Exception:
                     log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
-            if not seen:
+            if not left:
                 break
-            middleware = seen.pop()
+            middleware = left.pop()
             waiting = self._settle_one(middleware, ctx)
-        self._access.note(ctx)
+        self._close(ctx, visit)
 
     def _settle_one(self, middleware: Middleware, ctx: RequestContext) -> Awaitable[None] | None:
         try:
@@ -209,6 +225,24 @@ class Pipeline:
         except Exception:
             log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
             return None
+
+    def _close(self, ctx: RequestContext, visit: Visit) -> None:
+        """Take down a request that has been settled."""
+        visit.over = True
+        self._access.note(ctx)
+        if visit.released is not None:
+            self._released(ctx, visit, visit.released)
+
+    def _released(self, ctx: RequestContext, visit: Visit, seconds: float) -> None:
+        """Tell all middleware that saw the request when its slot was free, once it has settled."""
+        if not visit.over:
+            visit.released = seconds
+            return
+        for middleware in visit.seen:
+            try:
+                middleware.on_released(ctx, seconds)
+            except Exception:
+                log.exception("middleware %r failed on request %s", middleware.name, ctx.request_id)
 
     # ------------------------------------------------------------ the end
 
@@ -236,7 +270,10 @@ def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...
 
 
 async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit) -> None:
-    """Let the middleware of one phase see the request, each once."""
+    """Let the middleware of one phase see the request, each once.
+
+    A bug fails the request, or limits would not count; but not one of an observer, who decides nothing.
+    """
     for middleware in phase:
         if middleware in visit.seen:
             continue
@@ -248,5 +285,8 @@ async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit
         except RouterError:
             raise
         except Exception as bug:
+            if middleware.phase is Phase.OBSERVE:
+                log.exception("middleware %r failed on request %s", middleware.name, ctx.request_id)
+                continue
             bug.add_note(f"in middleware {middleware.name!r}")
             raise
