@@ -11,25 +11,37 @@ from hoonify_router.errors import Cancelled, EngineDead, RouterError
 from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+"""How the answer to a chat may end."""
+
+TEXT_FINISH_REASONS = frozenset({"stop", "length", "content_filter"})
+"""How a plain completion may end."""
+
 _UNFINISHED = "The model's engine ended before the answer was complete."
 _BROKEN = "The model's engine sent an answer that makes no sense."
+
+
+class CustomCall(ToolCall):
+    """A piece of a call of a tool that takes free text; the text stands in the place of the arguments."""
 
 
 class Answer(ABC):
     """The truth about one answer: who may still speak, what finished, how it ended.
 
-    An adapter calls ``text``, ``reasoning``, ``parts``, ``finish`` and ``count`` as things happen, then
-    ``complete`` or ``fail``, once. Whatever comes after the end is ignored, and whatever contradicts
-    what was said before (a text after the finish, a second finish, an unknown index) ends the answer with
-    an error: no adapter can make a clean end out of a broken one.
+    An adapter calls ``text``, ``reasoning``, ``tool_call``, ``embedding``, ``parts``, ``finish`` and
+    ``count`` as things happen, then ``complete`` or ``fail``, once. Whatever comes after the end is
+    ignored, and whatever contradicts what was said before (a text after the finish, a second finish, an
+    unknown index, a call without a name), or has no place in this form of answer, ends it with an error:
+    no adapter can make a clean end out of a broken one.
 
     Args:
-        choices: How many answers the client asked for (``n``).
+        choices: How many answers the client asked for (``n``, prompts, inputs).
+        finish_reasons: How each of them may end.
         on_end: Called once, when the answer has ended in either way or the client has left.
 
     Attributes:
         error: Why it failed; ``None`` after a clean end.
         usage: Tokens as the engine counted them, if it told.
+        finish_reasons: How a choice may end.
         finish_reason: Of the choice that finished last.
         first_at: ``time.perf_counter()`` at the first real event.
         ended: Whether nothing more is taken.
@@ -37,19 +49,24 @@ class Answer(ABC):
     """
 
     __slots__ = (
+        "_calls",
         "_on_end",
         "_open",
         "choices",
         "ended",
         "error",
         "finish_reason",
+        "finish_reasons",
         "first_at",
         "heard",
         "usage",
     )
 
-    def __init__(self, choices: int, on_end: Callable[[], object]) -> None:
+    def __init__(
+        self, choices: int, finish_reasons: frozenset[str], on_end: Callable[[], object]
+    ) -> None:
         self.choices = choices
+        self.finish_reasons = finish_reasons
         self.ended = False
         self.error: RouterError | None = None
         self.usage: Usage | None = None
@@ -58,37 +75,58 @@ class Answer(ABC):
         self.heard = False
         self._on_end = on_end
         self._open = (1 << choices) - 1  # one bit per choice that has not finished
+        self._calls: dict[int, int] | None = None  # how many functions each choice has called
 
     # ------------------------------------------------------------ what adapters call
 
-    @abstractmethod
     def text(
         self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
     ) -> None:
         """Take a piece of the answer, and how probable its tokens were."""
+        self._misfit()
 
-    @abstractmethod
     def reasoning(self, text: str, index: int = 0) -> None:
         """Take a piece of what the model thinks before it answers."""
+        self._misfit()
 
-    @abstractmethod
     def parts(self, fields: Mapping[str, Any], index: int = 0, logprobs: Any = None) -> None:
-        """Take other parts of a message, such as ``tool_calls``, as OpenAI's delta has them."""
+        """Take other parts of a message as OpenAI's delta has them; ``content`` may be among them.
 
-    def tool_call(self, call: ToolCall) -> None:
-        """Take a piece of a call of a function."""
-        self.fail(EngineDead(_BROKEN))
+        The adapter vouches for their shape; ``logprobs`` are those of the content, as JSON has them.
+        """
+        self._misfit()
+
+    def tool_call(self, call: ToolCall, called: str = "") -> None:
+        """Take a piece of a call of a function.
+
+        Args:
+            call: The piece; the first one of a call has its name, calls are numbered without gaps.
+            called: The engine's own id for the call; without it the call gets one here.
+        """
+        if not self._may_speak(call.index):
+            return
+        calls = self._calls
+        if calls is None:
+            calls = self._calls = {}
+        known = calls.get(call.index, 0)
+        if (call.number != known) if call.name else not 0 <= call.number < known:
+            self._misfit()
+        elif call.name:
+            calls[call.index] = known + 1
+            self._called(call, called or self._new_call_id(call))
+        elif call.arguments:
+            self._called(call, "")
 
     def embedding(self, vector: bytes, index: int = 0) -> None:
         """Take the whole vector of one input, little-endian float32."""
-        self.fail(EngineDead(_BROKEN))
+        self._misfit()
 
     def finish(self, reason: str, index: int = 0) -> None:
         """Hear that the answer with this index is complete."""
         if not self._may_speak(index):
             return
-        if reason not in FINISH_REASONS:
-            self.fail(EngineDead(_BROKEN))
+        if reason not in self.finish_reasons:
+            self._misfit()
             return
         self._open &= ~(1 << index)
         self.finish_reason = reason
@@ -137,16 +175,28 @@ class Answer(ABC):
         self.ended = True
         self._on_end()
 
-    @abstractmethod
     def _finished(self, reason: str, index: int) -> None:
         """Note a legal finish."""
+        self._misfit()
+
+    def _called(self, call: ToolCall, called: str) -> None:
+        """Note a legal piece of a call; ``called`` is its id with its first piece, else empty."""
+        self._misfit()
+
+    def _new_call_id(self, call: ToolCall) -> str:
+        """Return an id for a call that the engine gave none."""
+        return ""
+
+    def _misfit(self) -> None:
+        """End with an error: the engine said what has no place in this form of answer."""
+        self.fail(EngineDead(_BROKEN))
 
     def _may_speak(self, index: int) -> bool:
         """Tell whether the choice may say something; if it may not, the answer has failed."""
         if self.ended:
             return False
         if index < 0 or not self._open >> index & 1:
-            self.fail(EngineDead(_BROKEN))
+            self._misfit()
             return False
         self.heard = True
         return True

@@ -2,93 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
-from hoonify_router.types import Usage
+from hoonify_router.identity import call_id
+from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 DONE = b"data: [DONE]\n\n"
 PING = b": waiting\n\n"
 
 _encode = msgspec.json.Encoder().encode
-_SPOKEN = b'},"logprobs":null,"finish_reason":null}'
 
 
-class Chunks:
+class Chunks(ABC):
     """Makes the chunks of one stream: one id, one time, one model.
 
     Args:
-        completion_id: The answer's id; ASCII without quotes or backslashes.
+        answer_id: The answer's id; ASCII without quotes or backslashes.
         created: Unix time of the answer.
         model: Catalog ID that the client asked for.
         with_usage: Whether the client asked for usage; then every other chunk says ``"usage":null``.
     """
 
-    __slots__ = ("_content", "_end", "_prefix", "_spoken", "with_usage")
+    __slots__ = ("_end", "_id", "_prefix", "with_usage")
 
-    def __init__(self, completion_id: str, created: int, model: str, with_usage: bool) -> None:
-        self._prefix = b"".join(
-            (
-                b'data: {"id":"',
-                completion_id.encode("ascii"),
-                b'","object":"chat.completion.chunk","created":%d,"model":' % created,
-                _encode(model),
-                b',"choices":[',
-            )
+    kind: ClassVar[bytes]
+    """What ``object`` says."""
+
+    finish_reasons: ClassVar[frozenset[str]]
+    """What ``finish_reason`` may say."""
+
+    def __init__(self, answer_id: str, created: int, model: str, with_usage: bool) -> None:
+        self._id = answer_id
+        self._prefix = b'data: {"id":"%b","object":"%b","created":%d,"model":%b,"choices":[' % (
+            answer_id.encode("ascii"),
+            self.kind,
+            created,
+            _encode(model),
         )
         self._end = b'],"usage":null}\n\n' if with_usage else b"]}\n\n"
-        self._spoken = _SPOKEN + self._end
-        self._content = self._prefix + b'{"index":0,"delta":{"content":'
         self.with_usage = with_usage
 
-    def role(self, index: int) -> bytes:
-        """Return the chunk that opens an answer: who speaks."""
-        return self._delta(index, b'"role":"assistant","content":"","refusal":null')
+    @abstractmethod
+    def role(self, index: int, calls: bool = False) -> bytes:
+        """Return the chunk that opens an answer, if this kind of stream has one.
 
+        Args:
+            index: Which answer.
+            calls: Whether it begins with the call of a function, not with a text.
+        """
+
+    @abstractmethod
     def text(self, text: str, index: int) -> bytes:
         """Return a chunk with a piece of the answer."""
-        if index == 0:
-            return self._content + _encode(text) + self._spoken
-        return self._delta(index, b'"content":' + _encode(text))
 
+    @abstractmethod
+    def weighed(self, text: str, index: int, logprobs: Sequence[TokenLogprob]) -> bytes:
+        """Return a chunk with a piece of the answer and how probable its tokens were."""
+
+    @abstractmethod
     def escaped(self, texts: Iterable[bytes], thinks: bool) -> bytes:
         """Return a chunk for each text; they are the insides of JSON strings."""
-        before, after = self._content + b'"', b'"' + self._spoken
-        if thinks:
-            before = self._prefix + b'{"index":0,"delta":{"reasoning_content":"'
-        return b"".join([before + text + after for text in texts])
 
-    def reasoning(self, text: str, index: int) -> bytes:
-        """Return a chunk with a piece of what the model thinks."""
-        return self._delta(index, b'"reasoning_content":' + _encode(text))
-
+    @abstractmethod
     def parts(self, fields: Mapping[str, Any], index: int, logprobs: Any) -> bytes:
         """Return a chunk whose delta holds ``fields``."""
-        return b'%b{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":null}%b' % (
-            self._prefix,
-            index,
-            _encode(fields),
-            _encode(logprobs),
-            self._end,
-        )
 
+    @abstractmethod
     def finish(self, reason: str, index: int) -> bytes:
         """Return the chunk that ends the answer with this index."""
-        return b'%b{"index":%d,"delta":{},"logprobs":null,"finish_reason":%b}%b' % (
-            self._prefix,
-            index,
-            _encode(reason),
-            self._end,
-        )
+
+    def reasoning(self, text: str, index: int) -> bytes | None:
+        """Return a chunk with a piece of what the model thinks; ``None`` where nobody may think aloud."""
+        return None
+
+    def call(self, call: ToolCall, called: str) -> bytes | None:
+        """Return a chunk with a piece of a call; ``None`` where nothing can be called.
+
+        Args:
+            call: The piece.
+            called: The call's id with its first piece.
+        """
+        return None
+
+    def call_id(self, call: ToolCall) -> str:
+        """Return an id for a call that has none."""
+        return call_id(self._id, call.index, call.number)
 
     def usage(self, usage: Usage) -> bytes:
         """Return the chunk without choices that ends a stream whose client asked for usage."""
         return self._prefix + b'],"usage":' + usage_json(usage) + b"}\n\n"
-
-    def _delta(self, index: int, inner: bytes) -> bytes:
-        return b'%b{"index":%d,"delta":{%b%b' % (self._prefix, index, inner, self._spoken)
 
 
 def usage_json(usage: Usage) -> bytes:

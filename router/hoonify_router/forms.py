@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 
 from hoonify_router.answer import Answer
-from hoonify_router.chunks import Chunks
+from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.completion import Completion
-from hoonify_router.errors import WrongEndpoint
+from hoonify_router.embeddings import Embeddings
 from hoonify_router.identity import Names
 from hoonify_router.reply import Reply
-from hoonify_router.stream import ChatStream
-from hoonify_router.types import ChatRequest, InferenceRequest
+from hoonify_router.stream import EventStream
+from hoonify_router.text_chunks import TextChunks
+from hoonify_router.text_completion import TextCompletion
+from hoonify_router.types import ChatRequest, EmbeddingRequest, InferenceRequest
 
 
 def new_answer(
@@ -27,10 +29,18 @@ def new_answer(
         on_end: Called once, when the answer has ended.
     """
     created = int(time.time())
+    model, choices = request.model, request.choices
     if isinstance(request, ChatRequest):
-        identity = names.completion_id()
+        answer_id = names.completion_id()
         if request.stream:
-            chunks = Chunks(identity, created, request.model, request.wants_usage)
-            return ChatStream(reply, chunks, request.choices, on_end)
-        return Completion(reply, (identity, created, request.model), request.choices, on_end)
-    raise WrongEndpoint("This endpoint is not served yet.", param="model")
+            chunks = ChatChunks(answer_id, created, model, request.wants_usage)
+            return EventStream(reply, chunks, choices, on_end)
+        return Completion(reply, (answer_id, created, model), choices, on_end)
+    if isinstance(request, EmbeddingRequest):
+        return Embeddings(reply, request, on_end)
+    answer_id = names.text_id()
+    if request.stream:
+        return EventStream(
+            reply, TextChunks(answer_id, created, model, request.wants_usage), choices, on_end
+        )
+    return TextCompletion(reply, (answer_id, created, model), choices, on_end)

@@ -19,7 +19,8 @@ class Names:
     def __init__(self) -> None:
         process = os.urandom(8).hex()
         self._request = f"req_{process}"
-        self._completion = f"chatcmpl-{process}"
+        self._chat = f"chatcmpl-{process}"
+        self._text = f"cmpl-{process}"
         self._numbers = itertools.count(1)
 
     def request_id(self, wanted: str | None) -> str:
@@ -29,5 +30,20 @@ class Names:
         return f"{self._request}{next(self._numbers):08x}"
 
     def completion_id(self) -> str:
-        """Return a new id for an answer."""
-        return f"{self._completion}{next(self._numbers):08x}"
+        """Return a new id for an answer to a chat."""
+        return f"{self._chat}{next(self._numbers):08x}"
+
+    def text_id(self) -> str:
+        """Return a new id for an answer to a plain completion."""
+        return f"{self._text}{next(self._numbers):08x}"
+
+
+def call_id(answer_id: str, index: int, number: int) -> str:
+    """Return an id for a call of a function, as unique as that of its answer.
+
+    Args:
+        answer_id: Of the whole answer.
+        index: Which of its choices calls.
+        number: Which of that choice's calls it is.
+    """
+    return f"call_{answer_id.partition('-')[2]}{index:02x}{number:02x}"

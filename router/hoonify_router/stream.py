@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from hoonify_router.answer import Answer
 from hoonify_router.chunks import DONE, Chunks, error_event
-from hoonify_router.types import TokenLogprob
+from hoonify_router.types import TokenLogprob, ToolCall
 
 
 class Outlet(Protocol):
@@ -20,11 +20,11 @@ class Outlet(Protocol):
         """Send the last events and end the answer."""
 
 
-class ChatStream(Answer):
-    """An answer as server-sent events.
+class EventStream(Answer):
+    """An answer as server-sent events, of a chat or of a plain completion: the chunks' maker knows which.
 
-    Nothing is written before the first real event, a text or a finish; then the role comes first, for
-    each choice. The last finish is held back until the engine has said that it is done, so that a
+    Nothing is written before the first real event, a text, a call or a finish; then the role comes first,
+    for each choice. The last finish is held back until the engine has said that it is done, so that a
     stream which breaks in between ends with an error and not with a clean finish. The end itself, usage
     and ``[DONE]`` included, is written by ``close`` when the request has been settled, the end of one
     that has failed by ``end_with_error``.
@@ -41,7 +41,7 @@ class ChatStream(Answer):
     def __init__(
         self, outlet: Outlet, chunks: Chunks, choices: int, on_end: Callable[[], object]
     ) -> None:
-        super().__init__(choices, on_end)
+        super().__init__(choices, chunks.finish_reasons, on_end)
         self._outlet = outlet
         self._chunks = chunks
         self._held = b""
@@ -57,14 +57,17 @@ class ChatStream(Answer):
     def text(
         self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
     ) -> None:
-        """Write a piece of the answer."""
-        if text and self._may_speak(index):
+        """Write a piece of the answer, and how probable its tokens were."""
+        if logprobs:
+            if self._may_speak(index):
+                self._write(self._chunks.weighed(text, index, logprobs), index)
+        elif text and self._may_speak(index):
             self._write(self._chunks.text(text, index), index)
 
     def reasoning(self, text: str, index: int = 0) -> None:
         """Write a piece of what the model thinks."""
         if text and self._may_speak(index):
-            self._write(self._chunks.reasoning(text, index), index)
+            self._write_if_any(self._chunks.reasoning(text, index), index)
 
     def parts(self, fields: Mapping[str, Any], index: int = 0, logprobs: Any = None) -> None:
         """Write other parts of a message."""
@@ -109,11 +112,23 @@ class ChatStream(Answer):
         else:
             self._held = data
 
-    def _write(self, data: bytes, index: int) -> None:
+    def _called(self, call: ToolCall, called: str) -> None:
+        self._write_if_any(self._chunks.call(call, called), call.index, calls=True)
+
+    def _new_call_id(self, call: ToolCall) -> str:
+        return self._chunks.call_id(call)
+
+    def _write_if_any(self, data: bytes | None, index: int, calls: bool = False) -> None:
+        if data is None:
+            self._misfit()
+        else:
+            self._write(data, index, calls)
+
+    def _write(self, data: bytes, index: int, calls: bool = False) -> None:
         if not self._spoken >> index & 1:
             self._spoken |= 1 << index
             self._mark_first()
-            data = self._chunks.role(index) + data
+            data = self._chunks.role(index, calls) + data
         self._emit(data)
 
     def _emit(self, data: bytes) -> None:

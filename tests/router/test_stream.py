@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.router.reading import Sheet, read_stream
 
-from hoonify_router.chunks import Chunks
+from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.errors import Cancelled, EngineDead, RouterError, envelope
-from hoonify_router.stream import ChatStream, end_with_error
+from hoonify_router.stream import EventStream, end_with_error
 from hoonify_router.types import Usage
 
 
 def make(
     choices: int = 1, with_usage: bool = False
-) -> tuple[ChatStream, Sheet, list[RouterError | None]]:
+) -> tuple[EventStream, Sheet, list[RouterError | None]]:
     """Return a stream, what it writes on, and how it ended."""
     sheet, ends = Sheet(), []
-    chunks = Chunks("chatcmpl-1", 1_760_000_000, "tiny-chät", with_usage)
-    stream = ChatStream(sheet, chunks, choices, lambda: ends.append(stream.error))
+    chunks = ChatChunks("chatcmpl-1", 1_760_000_000, "tiny-chät", with_usage)
+    stream = EventStream(sheet, chunks, choices, lambda: ends.append(stream.error))
     return stream, sheet, ends
 
 
-def settle(stream: ChatStream, sheet: Sheet) -> None:
+def settle(stream: EventStream, sheet: Sheet) -> None:
     """Write the end as the pipeline does."""
     if stream.error is None:
         stream.close()
@@ -192,7 +192,7 @@ CALLS = st.one_of(
 )
 
 
-def play(stream: ChatStream, call: tuple[str, Any, Any]) -> None:
+def play(stream: EventStream, call: tuple[str, Any, Any]) -> None:
     """Do one of the things that an engine may do."""
     what, first, second = call
     if what == "parts":

@@ -12,7 +12,7 @@ from hoonify_router.adapters.refusals import AWAY, SLOW
 from hoonify_router.adapters.worker import EventSink, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError
-from hoonify_router.stream import ChatStream
+from hoonify_router.stream import EventStream
 from hoonify_router.types import (
     Counted,
     Embedded,
@@ -51,7 +51,9 @@ class Connection(Protocol):
 
 Opener = Callable[[str], Awaitable[Connection]]
 
-_OPEN = partial(WorkerConnection.open, patience=60.0)  # each request has its own, mostly shorter one
+_OPEN = partial(
+    WorkerConnection.open, patience=60.0
+)  # each request has its own, mostly shorter one
 
 
 class EngineCall:
@@ -60,7 +62,16 @@ class EngineCall:
     Events that arrive together, in one turn of the loop, are written together.
     """
 
-    __slots__ = ("_answer", "_connection", "_due", "_paused", "_released", "_stream", "_uncorks", "rid")
+    __slots__ = (
+        "_answer",
+        "_connection",
+        "_due",
+        "_paused",
+        "_released",
+        "_stream",
+        "_uncorks",
+        "rid",
+    )
 
     def __init__(
         self,
@@ -71,7 +82,7 @@ class EngineCall:
         self._released = released
         self._connection = connection
         self._answer = answer
-        self._stream = answer if isinstance(answer, ChatStream) else None
+        self._stream = answer if isinstance(answer, EventStream) else None
         self._uncorks = False
         self._paused = False
         self._due = 0

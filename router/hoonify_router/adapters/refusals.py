@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,17 +19,20 @@ from hoonify_router.errors import (
     Overloaded,
     PayloadTooLarge,
     RouterError,
+    WrongEndpoint,
 )
-from hoonify_router.types import ChatRequest
+from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest, Task
 
 _TOO_LONG = re.compile(
     r"context.?(length|size|window)|max(imum)?_model_len|longer than the model", re.IGNORECASE
 )
+_NO_MODEL = re.compile(r"model.*(not exist|not found)|(no|unknown) model", re.IGNORECASE)
 _INSIDE = re.compile(
     r"""[a-z][a-z0-9+.-]*://              # a URL
-    | (?<![\w.])(~|\.{0,2})/[\w.-]+/      # a path
+    | (?<![\w.<])(~|\.{0,2})/[\w-]       # a path
     | [A-Za-z]:\\                         # another path
-    | \b\d{1,3}(\.\d{1,3}){3}\b           # an address
+    | \b\d{1,3}(\.\d{1,3}){3}\b | \[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:]+\]?  # an address
+    | \b[\w.-]+:[0-9]{4,5}\b             # a host and its port
     | \blocalhost\b | \b[\w-]+\.(local|internal)\b
     | \bTraceback\b | \bFile\s" | \bline\s\d+,\sin\b | 0x[0-9a-f]{6,}
     | \b(sk|hoo|hf)[_-][A-Za-z0-9]{8,}    # a key
@@ -46,20 +49,36 @@ SLOW = "No connection to the model's engine came about in time."
 FAILED = "The model's engine has failed."
 BROKEN_OFF = "The connection to the model's engine broke before the answer was complete."
 MISCONFIGURED = "The model's home is not set up correctly."
+ELSEWHERE = "The model's engine does not serve this endpoint."
+
+_FIELDS = frozenset(
+    name
+    for kind in (ChatRequest, CompletionRequest, EmbeddingRequest)
+    for name in kind.__struct_fields__
+)
+_PROMPTS: dict[Task, str] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
 
 
-def refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> RouterError:
-    """Return our error for an answer whose status is not 200."""
+def refusal(
+    status: int, headers: Mapping[bytes, bytes], body: bytes, task: Task = "chat"
+) -> RouterError:
+    """Return our error for an answer whose status is not 200.
+
+    Args:
+        status: Of the answer.
+        headers: Those that matter, with lower-case names.
+        body: What it says.
+        task: What was asked for.
+    """
     try:
         told = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         told = None
-    return _translate(status, *_read(told), _seconds(headers.get(b"retry-after")))
+    return _translate(task, status, _read(told), _seconds(headers.get(b"retry-after")))
 
 
-def stream_refusal(error: Any) -> RouterError:
-    """Return our error for what stood under ``error`` in a stream that began with status 200."""
-    message, param, code = _read({"error": error})
+def stream_refusal(error: Any, task: Task = "chat") -> RouterError:
+    """Return our error for what stood under ``error`` in an answer that began with status 200."""
     status = 500
     if isinstance(error, dict):
         for key in ("code", "status", "status_code"):
@@ -69,7 +88,7 @@ def stream_refusal(error: Any) -> RouterError:
             if isinstance(value, int) and 400 <= value < 600:
                 status = value
                 break
-    return _translate(status, message, param, code, None)
+    return _translate(task, status, _read({"error": error}), None)
 
 
 def breakdown(error: UpstreamError) -> RouterError:
@@ -81,17 +100,28 @@ def breakdown(error: UpstreamError) -> RouterError:
     return EngineDead(BROKEN_OFF, retry_after=1)
 
 
+class _Complaint(NamedTuple):
+    """What a server says in any of the forms that servers use."""
+
+    message: str = ""
+    param: str | None = None
+    code: str = ""
+
+
 def _translate(
-    status: int, message: str, param: str | None, code: str, retry_after: float | None
+    task: Task, status: int, complaint: _Complaint, retry_after: float | None
 ) -> RouterError:
+    message, param, code = complaint
     if code == "context_length_exceeded" or (status < 500 and _TOO_LONG.search(message)):
-        return ContextLengthExceeded(_public(message, REFUSED), param=param or "messages")
+        return ContextLengthExceeded(_public(message, REFUSED), param=param or _PROMPTS[task])
     if status == 413:
         return PayloadTooLarge("The request is too large for the model's engine.")
     if status == 429 or (status == 503 and "queue" in message.lower()):
         return Overloaded(FULL, retry_after=retry_after or 1)
     if status in (400, 422):
         return InvalidRequest(_public(message, REFUSED), param=param)
+    if task != "chat" and status in (404, 405, 501) and not _NO_MODEL.search(message):
+        return WrongEndpoint(ELSEWHERE, param="model")
     if status in (401, 403, 404, 405, 407) or 300 <= status < 400:
         return HomeMisconfigured(MISCONFIGURED, retry_after=retry_after or 30)
     if status in (408, 502, 503, 504):
@@ -99,16 +129,15 @@ def _translate(
     return EngineDead(FAILED, retry_after=retry_after or 1)
 
 
-def _read(told: Any) -> tuple[str, str | None, str]:
-    """Return message, param and code out of any of the forms that servers use."""
+def _read(told: Any) -> _Complaint:
     error = told.get("error", told) if isinstance(told, dict) else told
     if isinstance(error, str):
-        return error, None, ""
+        return _Complaint(error)
     if not isinstance(error, dict):
-        return "", None, ""
+        return _Complaint()
     message = error.get("message") or error.get("detail")
     param, code = error.get("param"), error.get("code")
-    return (
+    return _Complaint(
         message if isinstance(message, str) else "",
         param if isinstance(param, str) and _is_ours(param) else None,
         code if isinstance(code, str) else "",
@@ -117,7 +146,7 @@ def _read(told: Any) -> tuple[str, str | None, str]:
 
 def _is_ours(param: str) -> bool:
     match = _PARAM.fullmatch(param)
-    return match is not None and match[1] in ChatRequest.__struct_fields__
+    return match is not None and match[1] in _FIELDS
 
 
 def _public(message: str, otherwise: str) -> str:

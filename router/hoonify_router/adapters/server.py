@@ -7,22 +7,34 @@ import logging
 from collections.abc import Iterable
 
 from hoonify_router.adapters.base import Adapter, Call, Job
+from hoonify_router.adapters.chat_dialect import ChatDialect
+from hoonify_router.adapters.dialects import Dialect
+from hoonify_router.adapters.embedding_dialect import EmbeddingDialect
 from hoonify_router.adapters.origin import Origin, parse_url
 from hoonify_router.adapters.pool import Pool
 from hoonify_router.adapters.refusals import breakdown, refusal
 from hoonify_router.adapters.request_body import request_body
 from hoonify_router.adapters.sse import EventReader
+from hoonify_router.adapters.text_dialect import TextDialect
 from hoonify_router.adapters.upstream import Limits, UpstreamError
-from hoonify_router.adapters.whole_answer import pour_completion
 from hoonify_router.answer import Answer
 from hoonify_router.errors import EngineDead, ModelUnavailable
-from hoonify_router.stream import ChatStream
-from hoonify_router.types import HomeView
+from hoonify_router.stream import EventStream
+from hoonify_router.types import HomeView, Task
 
 log = logging.getLogger(__name__)
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+_DIALECTS: dict[Task, type[Dialect]] = {
+    kind.task: kind for kind in (ChatDialect, TextDialect, EmbeddingDialect)
+}
+_PATHS: dict[Task, str] = {
+    "chat": "chat/completions",
+    "completion": "completions",
+    "embedding": "embeddings",
+}
 
 
 class Intake:
@@ -37,12 +49,14 @@ class Intake:
         "_request_id",
         "_size",
         "_status",
+        "_task",
     )
 
     def __init__(self, answer: Answer, job: Job) -> None:
         self._answer = answer
         self._home = job.home.id
         self._request_id = job.request_id
+        self._task = job.request.task
         self._status = 0
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
@@ -56,10 +70,10 @@ class Intake:
         kind = headers.get(b"content-type", b"").lower()
         if (
             status == 200
-            and isinstance(self._answer, ChatStream)
+            and isinstance(self._answer, EventStream)
             and kind.startswith(b"text/event-stream")
         ):
-            self._events = EventReader(self._answer)
+            self._events = EventReader(self._answer, _DIALECTS[self._task]())
 
     def on_body(self, data: bytes) -> None:
         """Pass events on, keep anything else until it is complete."""
@@ -81,15 +95,15 @@ class Intake:
             return
         body = b"".join(self._pieces)
         if self._status != 200:
-            error = refusal(self._status, self._headers, body)
+            error = refusal(self._status, self._headers, body, self._task)
             if error.status >= 500:
                 self._log(f"status {self._status}: {body[:500]!r}")
             answer.fail(error)
-        elif isinstance(answer, ChatStream) and b'"error"' not in body[:200]:
+        elif isinstance(answer, EventStream) and b'"error"' not in body[:200]:
             self._log("it was asked for a stream and sent none")
             answer.fail(EngineDead("The model's engine sent no stream."))
         else:
-            pour_completion(body, answer)
+            _DIALECTS[self._task]().pour(body, answer)
 
     def on_error(self, error: UpstreamError) -> None:
         """It broke; even a stream that had finished lacks its end and its usage then."""
@@ -102,15 +116,19 @@ class Intake:
 
 
 class _Target:
-    """One server home: its pool and the part of the request's head that never changes."""
+    """One server home: its pool and the parts of requests' heads that never change."""
 
     def __init__(self, pool: Pool, path: str, api_key: str) -> None:
         self.pool = pool
         key = f"authorization: Bearer {api_key.strip()}\r\n" if api_key else ""
-        self.head = (
-            f"POST {path}/chat/completions HTTP/1.1\r\nhost: {pool.origin.authority}\r\n"
+        rest = (
+            f"HTTP/1.1\r\nhost: {pool.origin.authority}\r\n"
             f"content-type: application/json\r\nuser-agent: hoonify-router\r\n{key}"
-        ).encode("latin-1")
+        )
+        self.heads = {
+            task: f"POST {path}/{endpoint} {rest}".encode("latin-1")
+            for task, endpoint in _PATHS.items()
+        }
 
 
 class ServerAdapter(Adapter):
@@ -133,7 +151,7 @@ class ServerAdapter(Adapter):
         target = self._targets.get((home.address, home.api_key)) or self._aim(home)
         body = request_body(job.request, job.body, home.served_name)
         head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            target.head,
+            target.heads[job.request.task],
             job.request_id.encode("ascii"),
             len(body),
         )

@@ -12,9 +12,9 @@ from tests.router.reading import Sheet, read_stream
 from hoonify_router.adapters.base import Job
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.worker import EventSink
-from hoonify_router.chunks import Chunks
+from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.errors import ContextLengthExceeded, EngineDead
-from hoonify_router.stream import ChatStream
+from hoonify_router.stream import EventStream
 from hoonify_router.types import (
     ChatRequest,
     Counted,
@@ -77,10 +77,10 @@ def job(address: str = "/run/a.sock") -> Job:
     return Job("req-1", chat, b"", home)
 
 
-def stream() -> tuple[ChatStream, Sheet, list[Any]]:
+def stream() -> tuple[EventStream, Sheet, list[Any]]:
     sheet, ends = Sheet(), []
-    chat_stream = ChatStream(
-        sheet, Chunks("chatcmpl-1", 1, "m", with_usage=True), 1, lambda: ends.append(1)
+    chat_stream = EventStream(
+        sheet, ChatChunks("chatcmpl-1", 1, "m", with_usage=True), 1, lambda: ends.append(1)
     )
     return chat_stream, sheet, ends
 

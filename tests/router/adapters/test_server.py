@@ -13,7 +13,7 @@ from tests.router.reading import Sheet, read_stream
 from hoonify_router.adapters.base import Job
 from hoonify_router.adapters.server import ServerAdapter
 from hoonify_router.answer import Answer
-from hoonify_router.chunks import Chunks
+from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.completion import Completion
 from hoonify_router.errors import (
     ContextLengthExceeded,
@@ -25,7 +25,7 @@ from hoonify_router.errors import (
     RouterError,
 )
 from hoonify_router.parsing import parse_chat
-from hoonify_router.stream import ChatStream
+from hoonify_router.stream import EventStream
 from hoonify_router.types import HomeView
 
 from .conftest import Session, Upstream
@@ -68,8 +68,8 @@ def answer_for(task: Job) -> tuple[Answer, asyncio.Event, Any]:
     done = asyncio.Event()
     if task.request.stream:
         sheet = Sheet()
-        chunks = Chunks("chatcmpl-1", 1, "m", task.request.wants_usage)
-        return ChatStream(sheet, chunks, 1, done.set), done, sheet
+        chunks = ChatChunks("chatcmpl-1", 1, "m", task.request.wants_usage)
+        return EventStream(sheet, chunks, 1, done.set), done, sheet
     mail = Mail()
     return Completion(mail, ("chatcmpl-1", 1, "m"), 1, done.set), done, mail
 

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.router.reading import Read, Sheet, read_stream
 
-from hoonify_router.adapters import sse
+from hoonify_router.adapters import chat_dialect
+from hoonify_router.adapters.chat_dialect import ChatDialect
 from hoonify_router.adapters.sse import EventReader
-from hoonify_router.chunks import Chunks
+from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.errors import EngineDead, Overloaded, RouterError, envelope
-from hoonify_router.stream import ChatStream, end_with_error
+from hoonify_router.stream import EventStream, end_with_error
 
 DONE = b"data: [DONE]\n\n"
 
@@ -25,11 +26,11 @@ class Line:
     def __init__(self, choices: int = 1, with_usage: bool = False) -> None:
         self.sheet = Sheet()
         self.ends: list[RouterError | None] = []
-        chunks = Chunks("chatcmpl-ours", 1, "catalog-id", with_usage)
-        self.stream = ChatStream(
+        chunks = ChatChunks("chatcmpl-ours", 1, "catalog-id", with_usage)
+        self.stream = EventStream(
             self.sheet, chunks, choices, lambda: self.ends.append(self.stream.error)
         )
-        self.reader = EventReader(self.stream)
+        self.reader = EventReader(self.stream, ChatDialect())
         self.with_usage = with_usage
 
     def feed(self, *pieces: bytes) -> Line:
@@ -124,8 +125,8 @@ def test_most_chunks_are_passed_on_without_being_decoded(
         decoded.append(data)
         return real(data)
 
-    real = sse._decode
-    monkeypatch.setattr(sse, "_decode", decode)
+    real = chat_dialect._decode
+    monkeypatch.setattr(chat_dialect, "_decode", decode)
     empty = {"role": None, "content": None, "reasoning_content": None, "tool_calls": None}
     events = []
     for text in ("a", " plain", " ä€😀", "{}[],:"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
-from hoonify_router.adapters.whole_answer import pour_completion
+from hoonify_router.adapters.chat_dialect import ChatDialect
 from hoonify_router.completion import Completion
 from hoonify_router.errors import EngineDead, Overloaded, RouterError
 
@@ -25,7 +25,7 @@ def pour(told: Any, choices: int = 1) -> tuple[dict[str, Any], RouterError | Non
     """Return what the client reads and how the answer ended."""
     mail = Mail()
     answer = Completion(mail, ("chatcmpl-ours", 1, "catalog-id"), choices, lambda: None)
-    pour_completion(told if isinstance(told, bytes) else json.dumps(told).encode(), answer)
+    ChatDialect().pour(told if isinstance(told, bytes) else json.dumps(told).encode(), answer)
     assert answer.ended
     if answer.error is not None:
         return {}, answer.error
