@@ -11,11 +11,11 @@ from typing import Any
 
 import openai
 import pytest
-from tests.e2e.conftest import ROOT, Router, free_port
+from tests.e2e.conftest import ROOT, Router, free_port, wait_until
 from tests.sdk.wire import Wire
 
 CONFIG = """
-server: {{port: {port}}}
+server: {{port: {port}, ping_interval: 2s}}
 pipeline: [api_keys, openai_errors]
 plugins: {{api_keys: {{plans: [standard]}}}}
 models:
@@ -36,6 +36,12 @@ models:
     context_length: 4096
     backend: echo
     options: {{slots: 1, queue: 0}}
+  gone:
+    provider: Hoonify
+    context_length: 4096
+    backend: sglang
+    options: {{model: nobody/nothing}}
+    start: on_demand
   far-tiny-chat:
     {far}
     options: {{model: tiny-chat}}
@@ -43,6 +49,8 @@ models:
     {far}
     options: {{model: echo}}
 """
+"""`narrow` takes one request at a time, `gone` cannot run here at all."""
+
 FAR = """provider: Hoonify
     context_length: 1024
     created: 2026-11-23
@@ -62,14 +70,21 @@ class Served(Router):
 
     def client(self, **options: Any) -> openai.OpenAI:
         """Return an unmodified client; it takes nothing that OpenAI's models forbid."""
-        defaults: dict[str, Any] = {
+        return openai.OpenAI(**{**self._defaults, **options})
+
+    def async_client(self) -> openai.AsyncOpenAI:
+        """Return the same for asyncio."""
+        return openai.AsyncOpenAI(**self._defaults)
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        return {
             "base_url": self.base_url,
             "api_key": self.key_for_all,
             "max_retries": 0,
             "timeout": 60,
             "_strict_response_validation": True,
         }
-        return openai.OpenAI(**{**defaults, **options})
 
 
 def make_key(config: Path, state: Path, *more: str) -> str:
@@ -127,6 +142,19 @@ def wire(router: Served) -> Iterator[Wire]:
     wire = Wire(router.port, router.key_for_all)
     yield wire
     wire.close()
+
+
+def wait_for_slot(client: openai.OpenAI, model: str = "narrow") -> None:
+    """Wait until a home with one slot takes a request again; fail after five seconds."""
+
+    def answered() -> bool:
+        try:
+            client.chat.completions.create(model=model, messages=[{"role": "user", "content": "x"}])
+        except openai.RateLimitError:
+            return False
+        return True
+
+    wait_until(answered, 5, "the slot")
 
 
 @pytest.fixture(params=HOMES)
