@@ -84,7 +84,7 @@ def test_every_home_has_the_options_of_its_backend(loaded: LoadedConfig, plugins
 def test_the_door_asks_for_a_key(loaded: LoadedConfig) -> None:
     """It listens on this machine only, and every request passes the keys."""
     assert loaded.config.server.host == "127.0.0.1"
-    assert loaded.config.pipeline == ["api_keys", "openai_errors"]
+    assert loaded.config.pipeline == ["api_keys", "metrics", "openai_errors"]
     assert loaded.config.plugins["api_keys"]["plans"] == ["free", "standard", "unlimited"]
 
 
