@@ -20,7 +20,8 @@ from pathlib import Path
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.detokenizer import Detokenizer
-from hoonify_backends.generation.sampling import Chooser, Sampling
+from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.sampling import Sampling
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions

@@ -59,6 +59,11 @@ class Constraint:
         self._bits = self._words.view(np.uint8)
         self._address = self._words.ctypes.data
 
+    @property
+    def complete(self) -> bool:
+        """Whether the grammar allows nothing more."""
+        return bool(self._matcher.is_stopped() and not self._matcher.is_error())
+
     def apply(self, logits: Floats) -> None:
         """Make every token impossible that the grammar does not allow here.
 
@@ -122,8 +127,8 @@ class Grammars:
         rest = sorted(self._apart - excluded)
         return f"<[{','.join(map(str, rest))}]>" if rest else None
 
-    def constraint(self, grammar: str, param: str) -> Constraint:
-        """Return a new constraint for a grammar in llguidance's Lark.
+    def check(self, grammar: str, param: str) -> None:
+        """Compile a grammar in llguidance's Lark, unless it is at hand.
 
         Args:
             grammar: The whole grammar.
@@ -133,6 +138,14 @@ class Grammars:
             InvalidRequest: Nothing can follow the grammar, or it is too costly.
             Unsupported: This model's tokens cannot be held to a grammar.
         """
+        self._compiled_one(grammar, param)
+
+    def constraint(self, grammar: str, param: str) -> Constraint:
+        """Return a new constraint for a grammar; otherwise as ``check``."""
+        matcher = self._compiled_one(grammar, param)
+        return Constraint(matcher.deep_copy(), self.vocabulary, param)
+
+    def _compiled_one(self, grammar: str, param: str) -> Any:
         with self._lock:
             matcher = self._compiled.get(grammar)
             if matcher is None:
@@ -141,7 +154,7 @@ class Grammars:
                     self._compiled.popitem(last=False)
             else:
                 self._compiled.move_to_end(grammar)
-            return Constraint(matcher.deep_copy(), self.vocabulary, param)
+            return matcher
 
     def _compile(self, grammar: str, param: str) -> Any:
         from llguidance import LLMatcher, LLParserLimits

@@ -1,9 +1,6 @@
 """Choose the next token of several requests at once, out of the model's scores.
 
-A vocabulary is never sorted where a part of it will do. The likeliest tokens are found through groups of
-the vocabulary: if ``m`` groups have a maximum of at least ``t``, at least ``m`` tokens have a score of at
-least ``t``; so the m-th largest group maximum bounds the m likeliest tokens from below. Groups are made of
-columns far apart, because numpy reduces along the outer axis several times faster.
+A vocabulary is never sorted where a part of it will do; ``ranking`` tells how the likeliest tokens are found.
 
 A request's choice depends on its own row alone, not on who shares the step with it.
 """
@@ -15,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hoonify_backends.generation.sampling import Chooser, Floats, Sampling
+from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.ranking import floors
+from hoonify_backends.generation.sampling import Floats, Sampling
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -33,9 +32,9 @@ def choose(logits: Floats, choosers: Sequence[Chooser]) -> list[int]:
         logits: Scores, one row per request, one column per token.
         choosers: The requests' sampling, in the order of the rows.
     """
-    for row, chooser in zip(logits, choosers, strict=True):
-        for processor in chooser.processors:
-            processor.apply(row)
+    for row, chooser in enumerate(choosers):
+        if chooser.processors:
+            chooser.prepare(logits[row])
     tokens = logits.argmax(axis=1)
     drawn = [i for i, chooser in enumerate(choosers) if not chooser.greedy]
     few = [i for i in drawn if 0 < choosers[i].sampling.top_k <= _FEW]
@@ -94,7 +93,7 @@ def _floor(weights: Floats, sampling: Sampling) -> float:
     if sampling.top_p >= 1:
         return floor
     needed = sampling.top_p * float(weights.sum(dtype=np.float64))
-    likeliest = weights[weights >= _bounds(weights[None], _FIRST_TRY)[0]]
+    likeliest = weights[weights >= floors(weights[None], _FIRST_TRY)[0]]
     if likeliest.sum(dtype=np.float64) >= needed:  # nearly always
         weights = likeliest
     while len(weights) > _SORTED:
@@ -120,7 +119,7 @@ def _draw_from_few(
     """
     rows, size = logits.shape
     top_k = np.array([s.top_k for s in samplings])
-    found = np.flatnonzero(logits >= _bounds(logits, int(top_k.max()))[:, None])
+    found = np.flatnonzero(logits >= floors(logits, int(top_k.max()))[:, None])
     scores = logits.reshape(-1)[found].astype(np.float64)
     row_of = found // size
     order = np.lexsort((-scores, row_of))
@@ -148,16 +147,3 @@ def _draw_from_few(
     # Rounding may push a point to the end of its row: then the row's last possible token counts.
     chosen: Indices = tokens[np.clip(picks, starts, reached.searchsorted(reached[ends - 1]))]
     return chosen
-
-
-def _bounds(values: Floats, count: int) -> Floats:
-    """Return for each row a value that at least ``count`` of its values reach, and hardly more do."""
-    size = values.shape[1]
-    width = max(1, size // (4 * count))  # values in a group; enough groups for a tight bound
-    groups = size // width
-    maxima = values[:, : groups * width].reshape(-1, width, groups).max(axis=1)
-    if groups * width < size:
-        maxima = np.concatenate((maxima, values[:, groups * width :]), axis=1)
-    place = maxima.shape[1] - min(count, maxima.shape[1])
-    bounds: Floats = np.partition(maxima, place, axis=1)[:, place]
-    return bounds

@@ -1,8 +1,7 @@
-"""How one request wants its tokens chosen, and what it remembers between them."""
+"""How one request wants its tokens chosen, and what may change a model's scores before that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +24,9 @@ class Sampling:
         min_p: Only tokens at least this probable, relative to the likeliest.
         repetition_penalty: Divides the score of tokens that prompt or answer already have.
         seed: Makes the choice repeatable; ``None`` takes fresh randomness.
+        frequency_penalty: Taken off a token's score for each time that the answer already has it.
+        presence_penalty: Taken off once the answer has it at all.
+        logit_bias: Tokens and what is added to their scores.
     """
 
     temperature: float = 1.0
@@ -33,6 +35,9 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     @property
     def greedy(self) -> bool:
@@ -55,51 +60,12 @@ class LogitsProcessor(Protocol):
         """Hear which token was chosen."""
 
 
-class RepetitionPenalty:
-    """Makes every token that prompt or answer has less likely, as Hugging Face does.
+class Constraint(LogitsProcessor, Protocol):
+    """A processor that lets only those tokens through with which an answer keeps its form.
 
-    Args:
-        penalty: Positive scores are divided by it, negative ones multiplied.
-        prompt: Tokens of the prompt.
+    ``apply`` and ``saw`` may raise a ``RouterError``: it fails the one request.
     """
 
-    def __init__(self, penalty: float, prompt: Sequence[int]) -> None:
-        self._penalty = np.float32(penalty)
-        self._known = set(prompt)
-        self._tokens = np.array(sorted(self._known), np.int64)
-
-    def apply(self, logits: Floats) -> None:
-        """Change one row of scores in place."""
-        seen = logits[self._tokens]
-        logits[self._tokens] = np.where(seen > 0, seen / self._penalty, seen * self._penalty)
-
-    def saw(self, token: int) -> None:
-        """Remember a chosen token."""
-        if token not in self._known:
-            self._known.add(token)
-            self._tokens = np.append(self._tokens, token)
-
-
-class Chooser:
-    """One request's sampling: its wishes, its own randomness, its processors.
-
-    Args:
-        sampling: The wishes.
-        prompt: Tokens of the prompt.
-    """
-
-    __slots__ = ("greedy", "processors", "random", "sampling")
-
-    def __init__(self, sampling: Sampling, prompt: Sequence[int]) -> None:
-        self.sampling = sampling
-        self.greedy = sampling.greedy
-        seed = None if sampling.seed is None else sampling.seed % 2**64
-        self.random = np.random.default_rng(seed)
-        self.processors: list[LogitsProcessor] = []
-        if sampling.repetition_penalty != 1.0:
-            self.processors.append(RepetitionPenalty(sampling.repetition_penalty, prompt))
-
-    def saw(self, token: int) -> None:
-        """Tell the processors which token was chosen."""
-        for processor in self.processors:
-            processor.saw(token)
+    @property
+    def complete(self) -> bool:
+        """Whether the answer has its form and nothing may follow; looked at after each ``saw``."""

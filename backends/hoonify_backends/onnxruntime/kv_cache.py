@@ -75,12 +75,16 @@ class KVCache(Protocol):
     """Keys and values of all rows."""
 
     can_swap: bool
+    can_copy: bool
 
     def bind(self, binding: Any, first_row: int, rows: int) -> None:
         """Point a binding's past and present at ``rows`` rows from ``first_row`` on."""
 
     def swap(self, first: int, second: int, length: int) -> None:
         """Exchange the first ``length`` tokens of two rows."""
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` tokens of a row to another."""
 
 
 class HostCache:
@@ -92,6 +96,7 @@ class HostCache:
     """
 
     can_swap = True
+    can_copy = True
 
     def __init__(self, layout: KVLayout, slots: int) -> None:
         self._layout = layout
@@ -112,6 +117,11 @@ class HostCache:
             array[first, :, :length] = array[second, :, :length]
             array[second, :, :length] = kept
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` tokens of a row to another."""
+        for array in self._arrays:
+            array[target, :, :length] = array[source, :, :length]
+
 
 class DeviceCache:
     """In a GPU's memory.
@@ -125,6 +135,7 @@ class DeviceCache:
     """
 
     can_swap = False
+    can_copy = False
 
     def __init__(self, layout: KVLayout, slots: int, device: tuple[str, int]) -> None:
         from onnxruntime import OrtValue
@@ -146,6 +157,10 @@ class DeviceCache:
     def swap(self, first: int, second: int, length: int) -> None:
         """Never called."""
         raise NotImplementedError("rows in a GPU's memory stay where they are")
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Never called."""
+        raise NotImplementedError("rows in a GPU's memory are not copied")
 
 
 def _bind(

@@ -111,6 +111,7 @@ class OnnxModel:
         self.slots = slots
         self.context_length = layout.row_shape[1]
         self.can_swap = cache.can_swap
+        self.can_copy = cache.can_copy
         self.vocabulary = vocabulary
         self._graph = graph
         self._cache = cache
@@ -169,6 +170,10 @@ class OnnxModel:
     def swap(self, first: int, second: int, length: int) -> None:
         """Exchange the first ``length`` places of two rows."""
         self._cache.swap(first, second, length)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` places of a row to another."""
+        self._cache.copy(source, target, length)
 
 
 class _Decode:

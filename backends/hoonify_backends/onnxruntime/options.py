@@ -6,40 +6,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from hoonify_backends.generation.defaults import SamplingDefaults
+
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 
 
 def _says(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
-
-
-class SamplingDefaults(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """What is sampled where the client says nothing.
-
-    A field that is left out here counts as the model's own ``genai_config.json`` says in ``search``, and
-    so a client that sets no temperature gets the model's, not OpenAI's 1.
-    """
-
-    temperature: Annotated[
-        Annotated[float, Meta(ge=0, le=2)] | None,
-        _says("Randomness; 0 always takes the likeliest token."),
-    ] = None
-    top_p: Annotated[
-        Annotated[float, Meta(gt=0, le=1)] | None,
-        _says("Only the likeliest tokens that together have this much probability."),
-    ] = None
-    top_k: Annotated[
-        Annotated[int, Meta(ge=0)] | None,
-        _says("Only this many likeliest tokens; 0 is no limit."),
-    ] = None
-    min_p: Annotated[
-        Annotated[float, Meta(ge=0, le=1)] | None,
-        _says("Only tokens at least this probable, relative to the likeliest."),
-    ] = None
-    repetition_penalty: Annotated[
-        Annotated[float, Meta(gt=0, le=10)] | None,
-        _says("Over 1 makes tokens that have been seen less likely."),
-    ] = None
 
 
 class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -94,7 +67,10 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         ),
     ] = 256
     max_waiting: Annotated[
-        int, _says("Requests that may wait for a slot; more are refused with 429.", ge=0)
+        int,
+        _says(
+            "Answers that may wait for a slot (n of them are n); more are refused with 429.", ge=0
+        ),
     ] = 64
     reuse_prefixes: Annotated[
         bool,
@@ -103,6 +79,13 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
             " starts where the last one ended."
         ),
     ] = True
+    tool_parser: Annotated[
+        str | None,
+        _says(
+            "How this model writes calls of functions, so that they are told from its text. Default: it"
+            " calls only where the client forces it to."
+        ),
+    ] = None
     sampling: Annotated[
         SamplingDefaults,
         _says("Sampling where the client says nothing; default: the model's own."),

@@ -9,18 +9,27 @@ Rows of the KV cache belong to requests. A decode call spans the rows from the f
 a row between them that is free or whose prompt is still being read rides along: it writes to a place of its own
 that is not valid yet, and its result is ignored. Free rows are given to who waits, and where nobody does, the last
 answer is moved down to close the gap, in exchange for what the free row still holds.
+
+Where several answers to one prompt are wanted, the first reads it and the others copy its row. Those that have a
+row by then begin with the very same scores.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from itertools import repeat
+from typing import Protocol
+
+import numpy as np
 
 from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.jobs import Job as PlainJob
+from hoonify_backends.generation.logprobs import watch
 from hoonify_backends.generation.sampler import choose
-from hoonify_backends.generation.sampling import Chooser, Floats
-from hoonify_router.types import FinishReason
+from hoonify_backends.generation.sampling import Floats
+from hoonify_router.types import Event
 
 _WORTH_REUSING = 32  # tokens; fewer are read anew as quickly
 _SHORTEST_PIECE = 16  # tokens of a longer prompt that are worth a call of the model
@@ -32,6 +41,7 @@ class Model(Protocol):
     slots: int
     context_length: int
     can_swap: bool
+    can_copy: bool
 
     def prefill(self, row: int, tokens: Sequence[int], start: int) -> Floats:
         """Read ``tokens`` into a row from place ``start`` on; return the scores after the last, ``[1, V]``."""
@@ -42,9 +52,12 @@ class Model(Protocol):
     def swap(self, first: int, second: int, length: int) -> None:
         """Exchange the first ``length`` places of two rows."""
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` places of a row to another."""
 
-class Job:
-    """One request on its way through the scheduler.
+
+class Job(PlainJob):
+    """One answer on its way through the scheduler.
 
     Args:
         prompt: Tokens of the prompt.
@@ -52,17 +65,17 @@ class Job:
         answer: Where they go.
     """
 
-    __slots__ = ("answer", "cached", "chooser", "ended", "filled", "prompt_length", "row", "tokens")
+    __slots__ = ("filled", "row")
 
     def __init__(self, prompt: Sequence[int], chooser: Chooser, answer: Answer) -> None:
-        self.tokens = list(prompt)  # prompt and answer
-        self.prompt_length = len(self.tokens)
-        self.chooser = chooser
-        self.answer = answer
+        super().__init__(prompt, chooser, answer)
         self.row = -1
         self.filled = 0  # tokens whose keys and values are in the row
-        self.cached = 0  # of these, how many were there already
-        self.ended = False
+
+    @classmethod
+    def of(cls, plain: PlainJob) -> Job:
+        """Return a job of this kind for the same answer."""
+        return cls(plain.prompt, plain.chooser, plain.answer)
 
     @property
     def decoding(self) -> bool:
@@ -70,12 +83,8 @@ class Job:
         return self.filled >= self.prompt_length
 
 
-class Progress(NamedTuple):
-    """What a step did for one request."""
-
-    job: Job
-    text: str
-    finish: FinishReason | None
+Progress = tuple[Job, list[Event]]
+"""What a step did for one answer; no events mean that it has failed, as its chooser tells."""
 
 
 class Scheduler:
@@ -95,6 +104,7 @@ class Scheduler:
         self._reuse = reuse_prefixes
         self._waiting: deque[Job] = deque()
         self._prefilling: deque[Job] = deque()
+        self._following: list[Job] = []  # wait for the row of another answer to the same prompt
         self._rows: list[Job | None] = [None] * model.slots
         self._left: list[list[int]] = [[]] * model.slots  # what free rows still hold
         self._decode_next = False
@@ -125,13 +135,15 @@ class Scheduler:
             job.ended = True
         self._waiting.clear()
         self._prefilling.clear()
+        self._following.clear()
         self._rows = [None] * self._model.slots
         self._left = [[]] * self._model.slots
         return jobs
 
     def step(self) -> list[Progress]:
         """Do one turn and return what it brought to whom."""
-        self._admit()
+        if self._waiting:
+            self._admit()
         running = [job for job in self._rows if job is not None and job.decoding]
         if self._prefilling and not (running and self._decode_next):
             self._decode_next = True
@@ -143,13 +155,32 @@ class Scheduler:
         free = [row for row, job in enumerate(self._rows) if job is None]
         while self._waiting and free:
             job = self._waiting.popleft()
-            shared = [self._shared(job, row) for row in free]
-            best = max(range(len(free)), key=lambda i: (shared[i], -free[i]))
-            job.cached = job.filled = shared[best]
+            twin = self._twin(job) if self._model.can_copy else None
+            if twin is None:
+                shared = [self._shared(job, row) for row in free]
+                best = max(range(len(free)), key=lambda i: (shared[i], -free[i]))
+                job.cached = job.filled = shared[best]
+            else:
+                best = min(range(len(free)), key=lambda i: (len(self._left[free[i]]), free[i]))
             job.row = free.pop(best)
             self._rows[job.row] = job
             self._left[job.row] = []
+            if twin is not None and not twin.decoding:
+                self._following.append(job)
+                continue
+            if twin is not None:  # only the last token is read, for its scores
+                job.filled = job.prompt_length - 1
+                self._model.copy(twin.row, job.row, job.filled)
             self._prefilling.append(job)
+
+    def _twin(self, job: Job) -> Job | None:
+        """Return an answer to the same prompt that has read more of it than a free row holds."""
+        twins = [
+            other
+            for other in self._rows
+            if other is not None and other.prompt is job.prompt and other not in self._following
+        ]
+        return max(twins, key=lambda other: other.filled, default=None)
 
     def _shared(self, job: Job, row: int) -> int:
         """Return how many first tokens of the prompt a free row holds already, if worth it."""
@@ -178,10 +209,21 @@ class Scheduler:
             logits = self._model.prefill(job.row, job.tokens[job.filled : end], job.filled)
             job.filled = end
             if piece == rest:
-                progress += self._choose([job], logits)
+                progress += self._choose([job, *self._lead(job)], logits)
             else:
                 self._prefilling.append(job)
         return progress
+
+    def _lead(self, leader: Job) -> list[Job]:
+        """Copy the row of a prompt that has been read for those that wait for it, and return them."""
+        if not self._following:
+            return []
+        followers = [job for job in self._following if job.prompt is leader.prompt]
+        for job in followers:
+            self._following.remove(job)
+            self._model.copy(leader.row, job.row, leader.filled)
+            job.filled = leader.filled
+        return followers
 
     def _decode(self, running: list[Job]) -> list[Progress]:
         if self._model.can_swap and not self._waiting:
@@ -213,20 +255,36 @@ class Scheduler:
             running.sort(key=lambda job: job.row)
 
     def _choose(self, jobs: list[Job], logits: Floats) -> list[Progress]:
-        progress = []
-        for job, token in zip(jobs, choose(logits, [job.chooser for job in jobs]), strict=True):
-            text = job.answer.push(token)
-            job.tokens.append(token)
-            finish = job.answer.finish
-            if finish is not None:
+        if len(jobs) > len(logits):  # answers to one prompt begin with the same scores
+            logits = np.repeat(logits, len(jobs), axis=0)
+        progress: list[Progress] = []
+        choosers = [job.chooser for job in jobs]
+        watched = watch(logits, choosers)
+        tokens = choose(logits, choosers)
+        scores = repeat(None) if watched is None else watched.scores(tokens)
+        for job, token, score in zip(jobs, tokens, scores, strict=False):
+            events = job.take(token, score)
+            if job.over:
                 self._release(job)
-            if text or finish is not None:
-                progress.append(Progress(job, text, finish))
+                progress.append((job, events))
+            elif events:
+                progress.append((job, events))
         return progress
 
     def _release(self, job: Job) -> None:
-        if not job.decoding:
+        if job in self._following:
+            self._following.remove(job)
+        elif not job.decoding:
             self._prefilling.remove(job)
+            if self._following:
+                self._lead_anew(job)
         self._rows[job.row] = None
         self._left[job.row] = job.tokens[: job.filled] if self._reuse else []
         job.ended = True
+
+    def _lead_anew(self, gone: Job) -> None:
+        """Let another answer read the prompt that ``gone`` was reading for both."""
+        heir = next((job for job in self._following if job.prompt is gone.prompt), None)
+        if heir is not None:
+            self._following.remove(heir)
+            self._prefilling.append(heir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hoonify_backends.generation.answer import Answer
+from hoonify_router.types import Text
 
 EOS = 0
 
@@ -15,11 +16,17 @@ class Letters:
     def push(self, token: int) -> str:
         return chr(96 + token)
 
+    def share(self, token: int, text: str) -> bytes:
+        return text.encode()
+
+    def spell(self, token: int) -> bytes:
+        return chr(96 + token).encode()
+
 
 def run(answer: Answer, tokens: list[int]) -> tuple[str, int]:
     text = ""
     for count, token in enumerate(tokens, start=1):
-        text += answer.push(token)
+        text += "".join(e.text for e in answer.push(token) if isinstance(e, Text))
         if answer.finish is not None:
             return text, count
     return text, len(tokens)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hoonify_backends.generation.chooser import Chooser
 from hoonify_backends.generation.sampler import choose
-from hoonify_backends.generation.sampling import Chooser, Sampling
+from hoonify_backends.generation.sampling import Sampling
 
 Floats = NDArray[np.float32]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hoonify_backends.generation.sampling import Chooser, RepetitionPenalty, Sampling
+from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.penalties import RepetitionPenalty
+from hoonify_backends.generation.sampling import Sampling
 
 
 def test_no_temperature_is_greedy() -> None:

@@ -101,7 +101,7 @@ class FakeModel:
     def __init__(self, slots: int = 3, context_length: int = 64, can_swap: bool = True) -> None:
         self.slots = slots
         self.context_length = context_length
-        self.can_swap = can_swap
+        self.can_swap = self.can_copy = can_swap
         self.rows = np.full((slots, context_length), -1)
         self.calls: list[tuple[str, Any]] = []
         self.failures: list[Exception] = []
@@ -123,6 +123,10 @@ class FakeModel:
     def swap(self, first: int, second: int, length: int) -> None:
         self._called("swap", (first, second))
         self.rows[[first, second], :length] = self.rows[[second, first], :length]
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        self._called("copy", (source, target))
+        self.rows[target, :length] = self.rows[source, :length]
 
     def _called(self, name: str, what: Any) -> None:
         self.calls.append((name, what))

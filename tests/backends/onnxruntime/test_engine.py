@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hoonify_backends.onnxruntime.options import SamplingDefaults
+from hoonify_backends.generation.defaults import SamplingDefaults
 from hoonify_router.errors import (
     ContextLengthExceeded,
     InvalidRequest,

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.onnxruntime import engine as engine_module
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.options import OnnxOptions
-from hoonify_backends.onnxruntime.prompts import HONOURED
 from hoonify_router.errors import (
     EngineDead,
     ModelUnavailable,
@@ -45,10 +45,10 @@ async def test_capabilities(start: Start) -> None:
     engine = await start(slots=3, max_length=128)
     able = engine.capabilities
     assert (able.slots, able.context_length, able.device) == (3, 128, "cpu")
-    assert able.parameters == HONOURED
+    assert (able.parameters, able.tasks) == (PARAMETERS, TASKS)
     assert able.memory_bytes > 0
     assert able.details["provider"] == "CPUExecutionProvider"
-    assert not able.parameters & {"n", "tools", "logprobs", "response_format", "logit_bias"}
+    assert not able.parameters & {"suffix", "best_of", "functions", "reasoning_effort"}
 
 
 async def test_loading_tells_its_stages(options: OnnxOptions) -> None:

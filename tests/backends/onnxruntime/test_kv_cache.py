@@ -77,3 +77,15 @@ def test_rows_change_places() -> None:
         assert (array[0, :, 5:] == 1).all()
         assert (array[1, :, :5] == 1).all()
         assert (array[1, :, 5:] == 2).all()
+
+
+def test_a_row_is_copied() -> None:
+    """As far as it is filled; the rest of the other stays, and so does all of the one."""
+    cache = HostCache(layout(length=8), 2)
+    for array in cache._arrays:
+        array[0], array[1] = 1, 2
+    cache.copy(0, 1, 5)
+    for array in cache._arrays:
+        assert (array[0] == 1).all()
+        assert (array[1, :, :5] == 1).all()
+        assert (array[1, :, 5:] == 2).all()

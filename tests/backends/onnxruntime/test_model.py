@@ -100,6 +100,8 @@ def test_memory_outside_of_numpy_is_bound_the_same_way(
     assert greedy(model, 2, prompts[1], 8, 16) == reference.greedy(prompts[1], 8)
     with pytest.raises(NotImplementedError):
         model.swap(0, 1, 1)
+    with pytest.raises(NotImplementedError):
+        model.copy(0, 1, 1)
 
 
 def entry(name: str, kind: str = "tensor(float)", shape: Sequence[Any] = (1, 2, "n", 8)) -> Any:

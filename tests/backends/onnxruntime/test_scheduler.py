@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hoonify_backends.generation.answer import Answer
-from hoonify_backends.generation.sampling import Chooser, Sampling
+from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.sampling import Sampling
 from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
+from hoonify_router.types import Finish, Text
 
 GREEDY = Sampling(temperature=0)
 
@@ -21,6 +23,12 @@ class Numbers:
 
     def push(self, token: int) -> str:
         return f"{token} "
+
+    def share(self, token: int, text: str) -> bytes:
+        return text.encode()
+
+    def spell(self, token: int) -> bytes:
+        return f"{token} ".encode()
 
 
 def job(prompt: list[int], limit: int = 5, sampling: Sampling = GREEDY) -> Job:
@@ -43,7 +51,14 @@ def run(scheduler: Scheduler) -> list[Progress]:
 
 
 def text_of(progress: list[Progress], wanted: Job) -> str:
-    return "".join(entry.text for entry in progress if entry.job is wanted)
+    events = [event for one, events in progress if one is wanted for event in events]
+    return "".join(event.text for event in events if isinstance(event, Text))
+
+
+def finishes(progress: list[Progress]) -> list[Any]:
+    """Return why each step's answer ended, or ``None``."""
+    ends = (next((e for e in events if isinstance(e, Finish)), None) for _, events in progress)
+    return [end and end.reason for end in ends]
 
 
 def written(tokens: list[int]) -> str:
@@ -56,8 +71,9 @@ def test_one_request(fake_model: Callable[..., Any]) -> None:
     scheduler, one = Scheduler(model, prefill_chunk=16), job([1, 2, 3])
     scheduler.submit(one)
     progress = run(scheduler)
-    assert [entry.text for entry in progress] == [f"{t} " for t in alone(model, [1, 2, 3])]
-    assert [entry.finish for entry in progress] == [None] * 4 + ["length"]
+    texts = [events[0].text for _, events in progress if isinstance(events[0], Text)]
+    assert texts == [f"{t} " for t in alone(model, [1, 2, 3])]
+    assert finishes(progress) == [None] * 4 + ["length"]
 
 
 def test_more_requests_than_rows(fake_model: Callable[..., Any]) -> None:
@@ -70,7 +86,7 @@ def test_more_requests_than_rows(fake_model: Callable[..., Any]) -> None:
     progress = run(scheduler)
     for one in jobs:
         assert text_of(progress, one) == written(alone(model, one.tokens[:2], 3))
-    ended = [entry.job for entry in progress if entry.finish]
+    ended = [job for (job, _), end in zip(progress, finishes(progress), strict=True) if end]
     assert ended == jobs
     assert max(rows for name, rows in model.calls if name == "decode") == 2
 
@@ -173,7 +189,7 @@ def test_cancelling_frees_the_row_at_once(fake_model: Callable[..., Any]) -> Non
         scheduler.cancel(one)
         scheduler.cancel(one)  # twice is fine
     progress = run(scheduler)
-    assert {entry.job for entry in progress} == {last}
+    assert {job for job, _ in progress} == {last}
     assert text_of(progress, last) == written(alone(model, [4], 3))
 
 

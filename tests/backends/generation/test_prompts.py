@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
+from hoonify_backends.generation.answer import Answer
+from hoonify_backends.generation.plan import Plan
+from hoonify_backends.generation.prompts import PromptReader
 from hoonify_backends.generation.sampling import Sampling
+from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
-from hoonify_backends.onnxruntime.model_folder import Search
-from hoonify_backends.onnxruntime.options import SamplingDefaults
-from hoonify_backends.onnxruntime.prompts import HONOURED, PromptReader, default_sampling
 from hoonify_router.errors import ContextLengthExceeded, InvalidValue
-from hoonify_router.types import CORE_PARAMETERS, ChatRequest, Message
+from hoonify_router.types import ChatRequest, CompletionRequest, Message
 
-SEARCH = Search(do_sample=True, temperature=0.3, top_k=40, top_p=0.9, repetition_penalty=1.1)
+VOCABULARY = 1280
+EOS = frozenset({1})
 
 
 @pytest.fixture
@@ -23,9 +25,11 @@ def reader(tokenizer: Any) -> PromptReader:
     return PromptReader(
         ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {}),
         tokenizer,
+        Structures(tokenizer, VOCABULARY, EOS),
         defaults=Sampling(temperature=0.3, top_k=40, top_p=0.9),
-        eos=frozenset({2}),
+        eos=EOS,
         context_length=32,
+        vocabulary=VOCABULARY,
     )
 
 
@@ -33,9 +37,22 @@ def request(content: str = "Hello", **wishes: Any) -> ChatRequest:
     return ChatRequest("m", [Message("user", content)], **wishes)
 
 
+def complete(prompt: Any = "Hello", **wishes: Any) -> CompletionRequest:
+    return CompletionRequest("m", prompt, **wishes)
+
+
+def tokens_of(plan: Plan) -> list[list[int]]:
+    return [prompt.tokens for prompt in plan.prompts]
+
+
+def answer_of(plan: Plan) -> Answer:
+    """Return the first answer."""
+    return next(plan.jobs()).answer
+
+
 def limit_of(reader: PromptReader, **wishes: Any) -> int:
     """Return how many tokens the answer may have, by counting."""
-    answer = reader.read(request(ignore_eos=True, **wishes)).answer
+    answer = answer_of(reader.read(request(ignore_eos=True, **wishes)))
     while answer.finish is None:
         answer.push(5)
     assert answer.finish == "length"
@@ -45,40 +62,20 @@ def limit_of(reader: PromptReader, **wishes: Any) -> int:
 def test_a_prompt_becomes_tokens(reader: PromptReader, tokenizer: Any) -> None:
     """Those of the rendered template, without any the tokenizer would add."""
     expected = tokenizer.encode("Hello", add_special_tokens=False).ids
-    assert reader.read(request()).tokens == expected
-
-
-def test_honoured_parameters_are_fields_of_a_request() -> None:
-    """And none that the router takes care of itself."""
-    assert set(ChatRequest.__struct_fields__) >= HONOURED
-    assert not HONOURED & CORE_PARAMETERS
-
-
-def test_the_models_own_sampling_counts_where_nobody_says_anything() -> None:
-    """The operator's wish wins over it, a zero too."""
-    assert default_sampling(SamplingDefaults(), SEARCH) == Sampling(0.3, 0.9, 40, 0.0, 1.1)
-    own = SamplingDefaults(temperature=0.0, top_k=0, min_p=0.1, repetition_penalty=1.0)
-    assert default_sampling(own, SEARCH) == Sampling(0.0, 0.9, 0, 0.1, 1.0)
-
-
-def test_a_model_that_is_not_sampled_is_greedy_by_default() -> None:
-    """Its other numbers say nothing then, and do not limit a client that wants randomness."""
-    search = Search(do_sample=False, temperature=0.7, top_k=1, top_p=0.5)
-    assert default_sampling(SamplingDefaults(), search) == Sampling(temperature=0.0)
-    assert default_sampling(SamplingDefaults(), Search()) == Sampling(temperature=0.0)
+    assert tokens_of(reader.read(request())) == [expected]
 
 
 def test_the_client_wins_over_all_defaults(reader: PromptReader) -> None:
     """Field by field; what it leaves out stays."""
-    sampling = reader.read(request(temperature=1.0, top_k=-1, seed=7)).chooser.sampling
+    sampling = reader.read(request(temperature=1.0, top_k=-1, seed=7)).sampling
     assert sampling == Sampling(temperature=1.0, top_p=0.9, top_k=0, seed=7)
-    sampling = reader.read(request(top_p=0.5, min_p=0.1, repetition_penalty=1.2)).chooser.sampling
+    sampling = reader.read(request(top_p=0.5, min_p=0.1, repetition_penalty=1.2)).sampling
     assert sampling == Sampling(0.3, 0.5, 40, 0.1, 1.2)
 
 
 def test_the_answer_has_the_rest_of_the_context(reader: PromptReader) -> None:
     """Unless the client wants less; the newer of the two names wins; more than there is room for is capped."""
-    room = 32 - len(reader.read(request()).tokens)
+    room = 32 - len(tokens_of(reader.read(request()))[0])
     assert limit_of(reader) == room
     assert limit_of(reader, max_tokens=3) == 3
     assert limit_of(reader, max_tokens=3, max_completion_tokens=4) == 4
@@ -107,7 +104,7 @@ def test_a_prompt_that_is_too_long_is_refused_with_the_numbers(
     assert f"{len(tokens)} tokens" in caught.value.message
     assert caught.value.param == "messages"
     fitting = tokenizer.decode(tokens[:31])
-    assert len(reader.read(request(fitting)).tokens) <= 31
+    assert len(tokens_of(reader.read(request(fitting)))[0]) <= 31
 
 
 def test_an_empty_prompt_is_refused(reader: PromptReader) -> None:
@@ -123,7 +120,7 @@ def test_one_stop_string_or_several(
     reader: PromptReader, tokenizer: Any, stop: Any, stops: bool
 ) -> None:
     """A string, a list, an empty list or nothing."""
-    answer = reader.read(request(stop=stop)).answer
+    answer = answer_of(reader.read(request(stop=stop)))
     for token in tokenizer.encode("ax", add_special_tokens=False).ids:
         answer.push(token)
     assert (answer.finish == "stop") is stops
@@ -140,6 +137,6 @@ def test_impossible_values_are_refused(reader: PromptReader, wishes: dict[str, A
 def test_the_end_token_may_be_ignored(reader: PromptReader) -> None:
     """``ignore_eos`` is for benchmarks."""
     for ignore in (False, True):
-        answer = reader.read(request(ignore_eos=ignore)).answer
-        answer.push(2)
+        answer = answer_of(reader.read(request(ignore_eos=ignore)))
+        answer.push(1)
         assert (answer.finish is None) is ignore
