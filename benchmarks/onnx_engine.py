@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hoonify_backends.generation.answer import Answer
-from hoonify_backends.generation.detokenizer import Detokenizer
 from hoonify_backends.generation.chooser import Chooser
+from hoonify_backends.generation.detokenizer import Detokenizer
 from hoonify_backends.generation.sampling import Sampling
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model

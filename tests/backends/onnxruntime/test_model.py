@@ -204,7 +204,7 @@ def recorded(recording: RecordingSession, monkeypatch: pytest.MonkeyPatch) -> On
     layout = KVLayout(
         Graph(recording, DECODER).kv_names, heads=2, length=16, head_size=8, dtype=np.float32
     )
-    cache = SimpleNamespace(can_swap=True, bind=lambda binding, first, rows: None)
+    cache = SimpleNamespace(can_swap=True, can_copy=True, bind=lambda binding, first, rows: None)
     return OnnxModel(Graph(recording, DECODER), layout, cache, slots=3, chunk=8, vocabulary=50)
 
 
