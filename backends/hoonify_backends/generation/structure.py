@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from hoonify_backends.generation.grammar import Grammars, json_rule
-from hoonify_backends.generation.sampling import LogitsProcessor
+from hoonify_backends.generation.sampling import Constraint
 from hoonify_backends.generation.schema import read_schema, refuse_schema
 from hoonify_backends.generation.tools.call_grammar import Calls
 from hoonify_backends.generation.tools.choice import Offer, read_choice
@@ -45,14 +45,14 @@ class Structure:
     def __init__(
         self,
         tools: list[dict[str, Any]] | None = None,
-        new_constraint: Callable[[], LogitsProcessor] | None = None,
+        new_constraint: Callable[[], Constraint] | None = None,
         new_parser: Callable[[], CallParser] | None = None,
     ) -> None:
         self.tools = tools
         self._new_constraint = new_constraint
         self._new_parser = new_parser
 
-    def constraint(self) -> LogitsProcessor | None:
+    def constraint(self) -> Constraint | None:
         """Return what lets only fitting tokens through, fresh for each answer; ``None`` lets all through.
 
         It comes after every other processor. ``apply`` raises a ``RouterError`` when the constraint got too
@@ -144,7 +144,7 @@ class Structures:
 
     def _call_constraint(
         self, request: ChatRequest, offer: Offer, answer: dict[str, Any] | None
-    ) -> Callable[[], LogitsProcessor] | None:
+    ) -> Callable[[], Constraint] | None:
         if not (offer.forced or offer.strict or not offer.several or answer is not None):
             return None
         functions = []
@@ -163,7 +163,7 @@ class Structures:
 
     def _constraint(
         self, request: ChatRequest, grammar: str, param: str
-    ) -> Callable[[], LogitsProcessor]:
+    ) -> Callable[[], Constraint]:
         if request.ignore_eos:
             raise InvalidValue(
                 "Invalid value for 'ignore_eos': a structured answer ends where its structure ends.",
