@@ -116,10 +116,13 @@ class Grammars:
         """Return the token that stands for a marker as a whole, if the model has one."""
         return self._added.get(text)
 
+    def is_token(self, text: str) -> bool:
+        """Tell whether a marker is a token of its own that is no text."""
+        return self._added.get(text) in self._apart
+
     def marker(self, text: str) -> str:
         """Return the grammar of a marker: its own token where the model has one, else its text."""
-        token = self._added.get(text)
-        return literal(text) if token is None or token not in self._apart else f"<[{token}]>"
+        return f"<[{self._added[text]}]>" if self.is_token(text) else literal(text)
 
     def others(self, markers: frozenset[str]) -> str | None:
         """Return the grammar of one token that is no text, other than these markers and an answer's end."""
