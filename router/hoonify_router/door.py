@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import multiprocessing
 import shutil
 import socket
@@ -34,6 +35,11 @@ def open_door(host: str, port: int) -> socket.socket:
         door.close()
         raise
     return door
+
+
+def is_public(door: socket.socket) -> bool:
+    """Return whether other machines may reach ``door``."""
+    return not ipaddress.ip_address(door.getsockname()[0]).is_loopback
 
 
 def base_url(host: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""The note that a running router leaves in its state folder, for ``hoonify-router models`` to find it."""
+"""The note that each running router leaves in its state folder, for ``hoonify-router models`` to find it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from hoonify_router.config.model import LoadedConfig
 
-NAME = "running.json"
+_PREFIX, _SUFFIX = "running-", ".json"
 
 
 class RunFile(Struct, frozen=True):
@@ -32,41 +32,74 @@ class RunFile(Struct, frozen=True):
 
 
 def announce(loaded: LoadedConfig, *, address: str, supervisor: Path) -> None:
-    """Write the note; the router's main process calls it before the door opens.
+    """Write this process's note, and remove those of routers on this configuration that were killed.
+
+    The router's main process calls it before the door opens.
 
     Raises:
         OSError: The state folder cannot be written.
     """
     running = RunFile(os.getpid(), str(loaded.path), address, str(supervisor))
     loaded.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=loaded.state_dir, prefix=NAME)
+    handle, name = tempfile.mkstemp(dir=loaded.state_dir, prefix=".running")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.json.encode(running))
-        os.replace(name, loaded.state_dir / NAME)
+        os.replace(name, path_of_note(loaded, running.pid))
     except BaseException:
         os.unlink(name)
         raise
+    for path, note in _notes(loaded):
+        if not _lives(note.pid):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def withdraw(loaded: LoadedConfig) -> None:
-    """Remove the note at the end, unless another router has written its own since."""
-    running = find(loaded)
-    if running is not None and running.pid == os.getpid():
-        with contextlib.suppress(OSError):
-            (loaded.state_dir / NAME).unlink()
+    """Remove this process's note at the end; those of other routers stay."""
+    with contextlib.suppress(OSError):
+        path_of_note(loaded, os.getpid()).unlink()
 
 
 def find(loaded: LoadedConfig) -> RunFile | None:
-    """Return the router that runs on this very configuration, if there is one."""
+    """Return the router that runs on this very configuration, if there is one; of several the newest."""
+    return next((note for _, note in _notes(loaded) if _lives(note.pid)), None)
+
+
+def path_of_note(loaded: LoadedConfig, pid: int) -> Path:
+    """Return where the router whose main process is ``pid`` leaves its note."""
+    return loaded.state_dir / f"{_PREFIX}{pid}{_SUFFIX}"
+
+
+def first_time(folder: Path, what: str) -> bool:
+    """Tell whether ``what`` is done for the first time in the life of ``folder``, by whichever process."""
     try:
-        running = msgspec.json.decode((loaded.state_dir / NAME).read_bytes(), type=RunFile)
-    except (OSError, msgspec.DecodeError):
-        return None
+        (folder / f"{what}.done").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _notes(loaded: LoadedConfig) -> list[tuple[Path, RunFile]]:
+    """Return all notes of routers on this configuration, the newest first; damaged ones are left out."""
+    found = []
+    for path in loaded.state_dir.glob(f"{_PREFIX}*{_SUFFIX}"):
+        try:
+            written = path.stat().st_mtime_ns
+            note = msgspec.json.decode(path.read_bytes(), type=RunFile)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if note.config == str(loaded.path):
+            found.append((written, path, note))
+    found.sort(key=lambda one: one[0], reverse=True)
+    return [(path, note) for _, path, note in found]
+
+
+def _lives(pid: int) -> bool:
     try:
-        os.kill(running.pid, 0)
+        os.kill(pid, 0)
     except PermissionError:
-        pass  # it runs under another account
+        return True  # it runs under another account
     except (OSError, OverflowError):
-        return None
-    return running if running.config == str(loaded.path) else None
+        return False
+    return True

@@ -51,9 +51,35 @@ def test_the_note_of_a_killed_router_counts_for_nothing(loaded: LoadedConfig) ->
     announce(loaded)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    note = loaded.state_dir / runfile.NAME
-    note.write_text(note.read_text().replace(str(os.getpid()), str(ended.pid)))
+    note = runfile.path_of_note(loaded, os.getpid())
+    dead = runfile.path_of_note(loaded, ended.pid)
+    dead.write_text(note.read_text().replace(str(os.getpid()), str(ended.pid)))
+    note.unlink()
     assert runfile.find(loaded) is None
+    announce(loaded)
+    assert list(loaded.state_dir.iterdir()) == [note]
+
+
+def test_a_second_router_takes_nothing_from_the_first(loaded: LoadedConfig) -> None:
+    """The newest is found; when it has ended, the first one is again."""
+    first = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    announce(loaded)
+    note = runfile.path_of_note(loaded, os.getpid())
+    firsts = runfile.path_of_note(loaded, first.pid)
+    firsts.write_text(note.read_text().replace(str(os.getpid()), str(first.pid)))
+    os.utime(firsts, (1, 1))
+    found = [runfile.find(loaded)]
+    runfile.withdraw(loaded)
+    found.append(runfile.find(loaded))
+    first.communicate(b"\n")
+    found.append(runfile.find(loaded))
+    assert [one and one.pid for one in found] == [os.getpid(), first.pid, None]
+
+
+def test_some_things_are_done_once(tmp_path: Path) -> None:
+    """Whoever comes first does them."""
+    assert [runfile.first_time(tmp_path, "this") for _ in range(3)] == [True, False, False]
+    assert runfile.first_time(tmp_path, "that")
 
 
 def test_another_routers_note_is_not_ours(loaded: LoadedConfig, tmp_path: Path) -> None:
@@ -69,7 +95,7 @@ def test_another_routers_note_is_not_ours(loaded: LoadedConfig, tmp_path: Path) 
 def test_a_damaged_note_counts_for_nothing(loaded: LoadedConfig, text: str) -> None:
     """Whatever is in the file, `models` goes on."""
     loaded.state_dir.mkdir()
-    (loaded.state_dir / runfile.NAME).write_text(text)
+    runfile.path_of_note(loaded, os.getpid()).write_text(text)
     assert runfile.find(loaded) is None
 
 
