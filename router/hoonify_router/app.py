@@ -21,11 +21,11 @@ from sanic.worker.loader import AppLoader
 from hoonify_router import runfile
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
-from hoonify_router.api import Route, ServerBackend
+from hoonify_router.api import Middleware, Phase, Route, ServerBackend
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.connection import ClientProtocol
-from hoonify_router.door import BACKLOG, base_url, open_door, runtime_dir
+from hoonify_router.door import BACKLOG, base_url, is_public, open_door, runtime_dir
 from hoonify_router.errors import PluginError
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
@@ -66,12 +66,14 @@ class Launch:
         address: Base URL of the door.
         runtime_dir: Folder for sockets, ours alone.
         helpers: Processes that Sanic has started beside the main one.
+        public: Whether other machines reach the door.
     """
 
     loaded: LoadedConfig
     address: str
     runtime_dir: Path
     helpers: list[int] = field(default_factory=list)
+    public: bool = False
 
     @property
     def name(self) -> str:
@@ -116,7 +118,8 @@ def serve(
     server = msgspec.structs.replace(server, port=door.getsockname()[1])
     loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
     with signals_held_back(), door, runtime_dir() as folder:
-        launch = Launch(loaded, base_url(server.host, server.port), folder)
+        address = base_url(server.host, server.port)
+        launch = Launch(loaded, address, folder, public=is_public(door))
         if (other := runfile.find(loaded)) is not None:
             told = "process %d seems to serve this configuration already, at %s"
             log.warning(told, other.pid, other.address)
@@ -218,6 +221,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
         raise _cannot_start(str(error)) from error
     for failure in failures:
         log.warning("%s", failure)
+    _warn_of_open_door(launch, middleware)
     parameters = {
         name: backend.parameters
         for name, backend in plugins.backends.items()
@@ -267,6 +271,15 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     app.before_server_stop(let_go)
     app.after_server_stop(shut)
     return app
+
+
+def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:
+    """Say once when whoever reaches this machine may use its engines."""
+    asks = any(one.phase is Phase.AUTHENTICATE for one in middleware)
+    if launch.public and not asks and runfile.first_time(launch.runtime_dir, "open-door"):
+        server = launch.loaded.config.server
+        told = "%s:%d is open to other machines, and nothing in `pipeline:` asks for a key (api_keys would)"
+        log.warning(told, server.host, server.port)
 
 
 async def _connect(client: SupervisorClient) -> None:
