@@ -1,7 +1,7 @@
-"""API keys: who may ask, checked in memory, kept in SQLite.
+"""API keys: who may ask, checked in memory, kept in a database.
 
-Named in ``pipeline:``, it refuses every request without a good key with 401. Its command ``keys`` makes,
-lists and revokes keys; all gateways follow within two seconds.
+Named in ``pipeline:``, it refuses every request without a good key with 401. Its command ``keys`` and its routes
+under ``/v1/admin/keys`` make, list, rotate and revoke keys; all gateways follow within two seconds.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
 
 def _build(settings: APIKeysSettings, context: PluginContext) -> Middleware:
     from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
-    from hoonify_plugins.api_keys.sqlite import open_store
+    from hoonify_plugins.api_keys.snapshot import SnapshotReader
 
-    return APIKeysMiddleware(lambda: open_store(settings, context.loaded), context.log)
+    folder = context.runtime_dir or context.state_dir
+    return APIKeysMiddleware(lambda: SnapshotReader(folder), context.log, used_folder=folder)
 
 
 @hookimpl
@@ -62,17 +63,25 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
 
 @hookimpl
 def hoonify_startup(context: PluginContext) -> None:
-    """Make the first key where there has never been one, for the banner to show once."""
+    """Bring the database up to date, make the first key where there has never been one, follow the store."""
     if NAME not in context.loaded.config.pipeline:
         return
+    from hoonify_plugins.api_keys.follower import KeyFollower
     from hoonify_plugins.api_keys.record import new_key
-    from hoonify_plugins.api_keys.sqlite import open_store
+    from hoonify_plugins.api_keys.store import open_store
 
     settings = settings_in(context.loaded)
-    record, key = new_key("first", settings.first_plan)
     store = open_store(settings, context.loaded)
     try:
-        if store.add_first(record):
-            context.announcements["api_key"] = key
+        if not settings.keys:
+            record, key = new_key("first", settings.first_plan)
+            if store.add_first(record):
+                context.announcements["api_key"] = key
     finally:
         store.close()
+    folder = context.runtime_dir or context.state_dir
+    follower = KeyFollower(
+        lambda: open_store(settings, context.loaded), settings.declared, folder, context.log
+    )
+    follower.look()
+    follower.start()  # a daemon: it ends with the process

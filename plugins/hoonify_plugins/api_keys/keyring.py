@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError, StoreReplaced
+from hoonify_plugins.api_keys.record import KeyRecord, StoreError, StoreReplaced
 
 T = TypeVar("T")
+
+
+class KeySource(Protocol):
+    """Where the keys come from; its methods may block."""
+
+    def changes(self, since: int) -> tuple[Sequence[KeyRecord], int]:
+        """Return the keys that are new or changed since a mark, and the new mark; see ``KeyStore``."""
+
+    def close(self) -> None:
+        """Give everything back."""
 
 
 class Keyring:
@@ -27,13 +37,13 @@ class Keyring:
     """
 
     def __init__(
-        self, open_store: Callable[[], KeyStore], log: logging.Logger, interval: float = 1.0
+        self, open_store: Callable[[], KeySource], log: logging.Logger, interval: float = 1.0
     ) -> None:
         self._open_store = open_store
         self._log = log
         self._interval = interval
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
-        self._store: KeyStore | None = None
+        self._store: KeySource | None = None
         self._good: dict[bytes, KeyRecord] = {}
         self._mark = 0
         self._reachable = True
@@ -104,7 +114,7 @@ class Keyring:
             else:
                 self._good.pop(record.digest, None)
 
-    def _changes(self) -> tuple[list[KeyRecord], int]:
+    def _changes(self) -> tuple[Sequence[KeyRecord], int]:
         if self._store is None:
             raise StoreError("the key store is not open")
         return self._store.changes(self._mark)

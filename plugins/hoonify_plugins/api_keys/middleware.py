@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from hoonify_plugins.api_keys.format import digest_of, is_well_formed
-from hoonify_plugins.api_keys.keyring import Keyring
-from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError
+from hoonify_plugins.api_keys.keyring import Keyring, KeySource
+from hoonify_plugins.api_keys.patience import Patience
+from hoonify_plugins.api_keys.record import KeyRecord, StoreError
+from hoonify_plugins.api_keys.snapshot import write_used
 from hoonify_router.api import Middleware, Phase, Principal, RequestContext
 from hoonify_router.errors import AuthenticationFailed, MissingAPIKey, RouterError
 
@@ -20,31 +25,45 @@ MISSING = (
 WRONG = "Invalid API key provided."
 UNKNOWN_SECONDS = 1.0
 UNKNOWN_LIMIT = 4096
+NOTE_SECONDS = 10.0
 
 
 class APIKeysMiddleware(Middleware):
     """Asks for ``Authorization: Bearer hoo_…`` and fills in the request's principal.
 
     Args:
-        open_store: Opens the store of keys; may block.
+        open_store: Opens where the keys come from; may block.
         log: Where trouble is told; never a key.
         interval: Seconds after which a change by another process is known at the latest.
+        used_folder: Where to write down when keys were last used; ``None`` for nowhere.
     """
 
     phase = Phase.AUTHENTICATE
 
     def __init__(
-        self, open_store: Callable[[], KeyStore], log: logging.Logger, interval: float = 1.0
+        self,
+        open_store: Callable[[], KeySource],
+        log: logging.Logger,
+        interval: float = 1.0,
+        used_folder: Path | None = None,
     ) -> None:
         self._ring = Keyring(open_store, log, interval)
         self._unknown: dict[bytes, float] = {}
+        self._patience = Patience()
+        self._used: dict[str, int] = {}
+        self._used_folder = used_folder
+        self._noting: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
         """Read the keys; without them no door opens."""
         await self._ring.start()
+        if self._used_folder is not None:
+            self._noting = asyncio.create_task(self._note(self._used_folder), name="note used keys")
 
     async def shutdown(self) -> None:
         """Close the store."""
+        if self._noting is not None:
+            self._noting.cancel()
         await self._ring.stop()
 
     def on_request(self, ctx: RequestContext) -> Awaitable[None] | None:
@@ -64,8 +83,26 @@ class APIKeysMiddleware(Middleware):
             self._admit(ctx, record, digest)
             return None
         if not is_well_formed(key) or self._unknown.get(digest, 0.0) > time.monotonic():
-            raise _refusal(ctx, AuthenticationFailed(WRONG))
+            return self._refuse(ctx)
         return self._look_again(ctx, digest)
+
+    def _refuse(self, ctx: RequestContext) -> Awaitable[None] | None:
+        """Refuse a wrong key: at once, or later where the same address has sent many of them."""
+        delay = self._patience.delay(ctx.remote, time.monotonic())
+        if delay == 0:
+            raise _refusal(ctx, AuthenticationFailed(WRONG))
+        return self._refuse_later(ctx, delay)
+
+    async def _refuse_later(self, ctx: RequestContext, delay: float) -> None:
+        await asyncio.sleep(delay)
+        raise _refusal(ctx, AuthenticationFailed(WRONG))
+
+    async def _note(self, folder: Path) -> None:
+        while True:
+            await asyncio.sleep(NOTE_SECONDS)
+            if self._used:
+                with contextlib.suppress(OSError):
+                    write_used(folder, self._used)
 
     async def _look_again(self, ctx: RequestContext, digest: bytes) -> None:
         """Admit a key that another process made a moment ago."""
@@ -76,7 +113,10 @@ class APIKeysMiddleware(Middleware):
         record = self._ring.find(digest)
         if record is None:
             self._remember_unknown(digest)
-            raise _refusal(ctx, AuthenticationFailed(WRONG))
+            waiting = self._refuse(ctx)
+            assert waiting is not None  # or it has raised
+            await waiting
+            return
         self._admit(ctx, record, digest)
 
     def _remember_unknown(self, digest: bytes) -> None:
@@ -89,9 +129,18 @@ class APIKeysMiddleware(Middleware):
         # The table was asked with a hash, whose timing tells nothing of the key; compare_digest makes
         # sure of it whatever the store does.
         same = hmac.compare_digest(record.digest, digest)
-        if not same or record.state(time.time()) != "active":
+        now = time.time()
+        if not same or record.state(now) != "active":
             raise _refusal(ctx, AuthenticationFailed(WRONG))
-        ctx.principal = Principal(record.id, record.name, record.plan, record.models)
+        self._used[record.id] = int(now)
+        ctx.principal = Principal(
+            record.id,
+            record.name,
+            record.plan,
+            record.models,
+            frozenset(record.scopes),
+            record.owner,
+        )
 
 
 def _refusal(ctx: RequestContext, error: AuthenticationFailed) -> AuthenticationFailed:

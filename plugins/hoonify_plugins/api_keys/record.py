@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, get_args
 
 from hoonify_plugins.api_keys.format import ALPHABET, digest_of, generate_key
 from hoonify_router.errors import PluginError
 
 ID_LENGTH = 12
+Scope = Literal["inference", "usage:read", "admin"]
+INFERENCE: Scope = "inference"
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 KeyState = Literal["active", "expired", "revoked"]
 
@@ -36,6 +40,11 @@ class KeyRecord:
         expires: From when it is refused.
         revoked: When it was revoked.
         models: Globs of the catalog IDs that it may use; empty means all.
+        owner: Whose it is: keys of one owner may be shown and rotated together.
+        scopes: What it may do: ``inference``, ``usage:read``, ``admin``.
+        notes: For people.
+        used: When it was last used, as far as has been written down.
+        successor: Id of the key that has taken its place.
     """
 
     id: str
@@ -46,6 +55,11 @@ class KeyRecord:
     expires: int | None = None
     revoked: int | None = None
     models: tuple[str, ...] = ()
+    owner: str = ""
+    scopes: tuple[str, ...] = (INFERENCE,)
+    notes: str = ""
+    used: int | None = None
+    successor: str | None = None
 
     def state(self, now: float) -> KeyState:
         """Return whether the key is good at ``now``."""
@@ -56,22 +70,36 @@ class KeyRecord:
         return "active"
 
 
+def new_id() -> str:
+    """Return a public id that no key has yet, as good as certainly."""
+    return "key_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+
+
 def new_key(
-    name: str, plan: str, *, lifetime: float | None = None, models: tuple[str, ...] = ()
+    name: str, plan: str, *, lifetime: float | None = None, **fields: Any
 ) -> tuple[KeyRecord, str]:
-    """Return the record of a new key, and the key: nobody can get it back from the record."""
+    """Return the record of a new key, and the key: nobody can get it back from the record.
+
+    Args:
+        name: What its owner calls it.
+        plan: Name of its plan.
+        lifetime: Seconds after which it is refused.
+        fields: Further fields of the record.
+    """
     key = generate_key()
     now = int(time.time())
-    record = KeyRecord(
-        id="key_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH)),
-        name=name,
-        plan=plan,
-        digest=digest_of(key),
-        created=now,
-        expires=None if lifetime is None else int(now + lifetime),
-        models=models,
-    )
-    return record, key
+    expires = None if lifetime is None else int(now + lifetime)
+    return KeyRecord(new_id(), name, plan, digest_of(key), now, expires, **fields), key
+
+
+def successor_of(old: KeyRecord) -> tuple[KeyRecord, str]:
+    """Return the record of a key that takes the place of ``old``, and the key; it may do the same."""
+    key = generate_key()
+    now = int(time.time())
+    expires = None if old.expires is None else max(old.expires, now)
+    return replace(
+        old, id=new_id(), digest=digest_of(key), created=now, expires=expires, used=None
+    ), key
 
 
 class KeyStore(Protocol):
@@ -86,8 +114,20 @@ class KeyStore(Protocol):
     def all(self) -> list[KeyRecord]:
         """Return every key, the oldest first."""
 
+    def find(self, key_id: str) -> KeyRecord | None:
+        """Return the key with this id, if there is one."""
+
     def revoke(self, key_id: str, now: int) -> KeyRecord | None:
         """Revoke a key for good and return it, or ``None`` when there is none of that id."""
+
+    def rotate(self, key_id: str, successor: KeyRecord, until: int) -> KeyRecord | None:
+        """Keep a successor, and let the key with this id end at ``until`` at the latest.
+
+        Return the old key as it is now, or ``None`` when there is none of that id, or it is no longer good.
+        """
+
+    def mark_used(self, times: Mapping[str, int]) -> None:
+        """Note when keys were last used, by their ids."""
 
     def changes(self, since: int) -> tuple[list[KeyRecord], int]:
         """Return the keys that are new or changed since a mark, and the new mark; cheap when there are

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import hashlib
+import re
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from hoonify_plugins.api_keys.record import INFERENCE, KeyRecord, Scope
+from hoonify_plugins.database.address import problems_of as problems_of_address
 from hoonify_router.api import LoadedConfig
 
 NAME = "api_keys"
-SQLITE = "sqlite:///"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_Word = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+def _says(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class DeclaredKey(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A key whose hash stands in the configuration file, for those who keep it under version control."""
+
+    name: Annotated[_Word, _says("What its owner calls it.")]
+    sha256: Annotated[
+        str, _says("SHA-256 of the key in hex: `printf %s hoo_... | sha256sum`, never the key.")
+    ]
+    plan: Annotated[_Word, _says("Its plan.")]
+    models: Annotated[
+        list[str], _says("Models that it may use, by globs of their IDs; default: all.")
+    ] = field(default_factory=list)
+    scopes: Annotated[list[Scope], _says("What it may do.")] = field(
+        default_factory=lambda: [INFERENCE]
+    )
+    owner: Annotated[str, _says("Whose it is.")] = ""
 
 
 class APIKeysSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -19,20 +45,27 @@ class APIKeysSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     store: Annotated[
         str | None,
-        Meta(
-            description="Where the keys are kept, such as `sqlite:///var/hoonify.db`; a relative path"
-            " counts from the folder of this file. Default: hoonify.db in the state folder."
+        _says(
+            "The database: `sqlite:///var/hoonify.db` (a relative path counts from the folder of this file) or"
+            " `postgresql://user:${PASSWORD}@host/database`. Default: hoonify.db in the state folder."
         ),
     ] = None
-    plans: Annotated[
-        list[Annotated[str, Meta(min_length=1)]],
-        Meta(description="Plans that a key may be on.", min_length=1),
-    ] = field(default_factory=lambda: ["free", "standard", "unlimited"])
+    plans: Annotated[list[_Word], _says("Plans that a key may be on.", min_length=1)] = field(
+        default_factory=lambda: ["free", "standard", "unlimited"]
+    )
+    keys: Annotated[list[DeclaredKey], _says("Keys by their hash, beside those in the store.")] = (
+        field(default_factory=list)
+    )
 
     @property
     def first_plan(self) -> str:
         """Return the plan of the key that is made for the first start."""
         return "unlimited" if "unlimited" in self.plans else self.plans[0]
+
+    @property
+    def declared(self) -> list[KeyRecord]:
+        """Return the keys of the file as records."""
+        return [_record(key) for key in self.keys]
 
 
 def settings_in(loaded: LoadedConfig) -> APIKeysSettings:
@@ -40,20 +73,37 @@ def settings_in(loaded: LoadedConfig) -> APIKeysSettings:
     return msgspec.convert(loaded.config.plugins.get(NAME, {}), APIKeysSettings)
 
 
-def database_path(settings: APIKeysSettings, loaded: LoadedConfig) -> Path:
-    """Return the file that holds the keys."""
-    if settings.store is None:
-        return loaded.state_dir / "hoonify.db"
-    return loaded.base_dir / Path(settings.store.removeprefix(SQLITE)).expanduser()
-
-
 def problems_of(settings: APIKeysSettings) -> list[str]:
     """Return what the types cannot say; the store is never quoted, it may hold a password."""
-    problems = []
-    if settings.store is not None and len(settings.store) <= len(SQLITE):
-        problems.append(f"plugins.{NAME}.store: expected {SQLITE} and a path")
-    elif settings.store is not None and not settings.store.startswith(SQLITE):
-        problems.append(f"plugins.{NAME}.store: only {SQLITE} and a path is supported")
+    problems = problems_of_address(settings.store, f"plugins.{NAME}.store")
     repeated = sorted({plan for plan in settings.plans if settings.plans.count(plan) > 1})
     problems.extend(f"plugins.{NAME}.plans: {plan!r} is listed twice" for plan in repeated)
+    seen: set[str] = set()
+    for number, key in enumerate(settings.keys):
+        path = f"plugins.{NAME}.keys[{number}]"
+        if _SHA256.fullmatch(key.sha256) is None:
+            hint = (
+                "a key itself never stands in a file" if "hoo_" in key.sha256 else "64 hex digits"
+            )
+            problems.append(f"{path}.sha256: expected the SHA-256 of a key; {hint}")
+        elif key.sha256 in seen:
+            problems.append(f"{path}.sha256: the same key is declared twice")
+        seen.add(key.sha256)
+        if key.plan not in settings.plans:
+            problems.append(f"{path}.plan: there is no plan {key.plan!r}")
     return problems
+
+
+def _record(key: DeclaredKey) -> KeyRecord:
+    # The id must stay the same from start to start, and tell nothing of the key.
+    public = hashlib.sha256(f"id of {key.sha256}".encode()).hexdigest()[:12]
+    return KeyRecord(
+        id=f"key_{public}",
+        name=key.name,
+        plan=key.plan,
+        digest=bytes.fromhex(key.sha256),
+        created=0,
+        models=tuple(key.models),
+        owner=key.owner,
+        scopes=tuple(key.scopes),
+    )

@@ -35,6 +35,7 @@ class Principal:
         plan: Name of its plan.
         models: Globs of the catalog IDs it may use; empty means all.
         scopes: What it may do.
+        owner: Whose key it is, if that is known.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Principal:
     plan: str = ""
     models: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset({"inference"})
+    owner: str = ""
 
 
 @dataclass(slots=True)

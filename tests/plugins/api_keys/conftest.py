@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
+from hoonify_plugins.api_keys.store import DatabaseKeyStore
 from hoonify_router.api import PluginContext, RequestContext
 from hoonify_router.config.model import Config, LoadedConfig
 
@@ -20,11 +20,17 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(database: Path) -> Iterator[SQLiteKeyStore]:
+def store(database: Path) -> Iterator[DatabaseKeyStore]:
     """Return an open store."""
-    store = SQLiteKeyStore(database)
+    store = DatabaseKeyStore(f"sqlite:///{database}")
     yield store
     store.close()
+
+
+@pytest.fixture
+def open_again() -> Callable[[Path], DatabaseKeyStore]:
+    """Open another store on a file; it is the caller's to close."""
+    return lambda path: DatabaseKeyStore(f"sqlite:///{path}")
 
 
 @pytest.fixture
@@ -34,7 +40,10 @@ def make_context(tmp_path: Path) -> Callable[..., PluginContext]:
     def make(pipeline: tuple[str, ...] = ("api_keys",), **settings: object) -> PluginContext:
         config = Config(models={}, pipeline=list(pipeline), plugins={"api_keys": settings})
         loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path / "state")
-        return PluginContext(loaded, logging.getLogger("hoonify_router.plugins"))
+        shared = tmp_path / "runtime"
+        shared.mkdir(exist_ok=True)
+        log = logging.getLogger("hoonify_router.plugins")
+        return PluginContext(loaded, log, runtime_dir=shared)
 
     return make
 

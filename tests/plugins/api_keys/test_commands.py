@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hoonify_plugins.api_keys.commands import COLUMNS
 from hoonify_plugins.api_keys.format import digest_of, generate_key, is_well_formed
 from hoonify_plugins.api_keys.record import KeyRecord
-from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
+from hoonify_plugins.api_keys.store import DatabaseKeyStore
 from hoonify_router.cli import main
 
 CONFIG = """
@@ -44,7 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def kept(database: Path) -> list[KeyRecord]:
     """Return what is in the store."""
-    store = SQLiteKeyStore(database)
+    store = DatabaseKeyStore(f"sqlite:///{database}")
     records = store.all()
     store.close()
     return records
@@ -138,13 +139,13 @@ def test_list_shows_no_secret(run: Run) -> None:
     status, out, err = run("list")
     assert (status, err) == (0, [])
     head, line = out.splitlines()
-    assert head.split() == ["ID", "NAME", "PLAN", "MODELS", "CREATED", "EXPIRES", "STATE"]
-    assert line.split()[1:4] == ["ada", "gold", "-"]
+    assert head.split() == [name.upper() for name in COLUMNS]
+    assert line.split()[1:5] == ["ada", "-", "gold", "-"]
     assert line.endswith("active")
     assert key.strip() not in out
     assert digest_of(key.strip()).hex() not in out
     (row,) = json.loads(run("list", "--json")[1])
-    assert set(row) == {name.lower() for name in head.split()}
+    assert set(row) > {name.lower() for name in head.split()}
     assert row["models"] is None
 
 
@@ -168,7 +169,7 @@ def test_revoke_by_name_is_answered_with_the_ids(run: Run) -> None:
         run("create", "--name", "ada", "--plan", "free")
     ids = [row["id"] for row in json.loads(run("list", "--json")[1])]
     status, _, err = run("revoke", "ada")
-    told = f"hoonify-router: 'ada' is a name; keys are revoked by id: {ids[0]}, {ids[1]}"
+    told = f"hoonify-router: 'ada' is a name; keys are meant by id: {ids[0]}, {ids[1]}"
     assert (status, err) == (2, [told])
 
 
@@ -200,4 +201,83 @@ def test_a_store_that_cannot_be_used_is_one_line(run: Run, database: Path) -> No
     database.mkdir(parents=True)
     status, _, (line,) = run("list")
     assert status == 2
-    assert line.startswith(f"hoonify-router: the keys in {database} cannot be used: ")
+    assert line.startswith(f"hoonify-router: the database {database} cannot be used: ")
+
+
+def test_rotate_prints_a_key_that_takes_over(run: Run, database: Path) -> None:
+    """The old one stays good for the overlap; both are shown as what they are."""
+    _, old_key, _ = run(
+        "create", "--name", "ada", "--plan", "gold", "--owner", "Ada", "--scope", "admin"
+    )
+    (old,) = json.loads(run("list", "--json")[1])
+    before = time.time()
+    status, out, (line,) = run("rotate", "--overlap", "2h", old["id"])
+    assert status == 0
+    assert is_well_formed(out.strip())
+    assert out != old_key
+    first, second = kept(database)
+    assert first.expires is not None
+    assert before + 7199 <= first.expires <= time.time() + 7200
+    assert (second.digest, second.owner, second.scopes) == (
+        digest_of(out.strip()),
+        "Ada",
+        ("admin",),
+    )
+    assert second.id in line
+    assert json.loads(run("show", "--json", old["id"])[1])["successor"] == second.id
+
+
+def test_rotate_at_once_and_never_again(run: Run) -> None:
+    """Without an overlap the old key is over; it has no further successor."""
+    _, key, _ = run("create", "--name", "ada", "--plan", "gold")
+    assert run("rotate", "--overlap", "0", key.strip())[0] == 0
+    status, out, (line,) = run("rotate", key.strip())
+    assert (status, out) == (2, "")
+    assert "is expired and cannot be rotated" in line
+
+
+def test_show_tells_all_but_the_secret(run: Run) -> None:
+    """One line for each thing that is known."""
+    _, key, _ = run("create", "--name", "ada", "--plan", "free", "--notes", "her laptop")
+    status, out, _ = run("show", key.strip())
+    assert status == 0
+    assert re.search(r"^notes: +her laptop$", out, re.MULTILINE)
+    assert key.strip() not in out
+
+
+def test_import_takes_over_hashes(run: Run, tmp_path: Path, database: Path) -> None:
+    """Keys that clients hold already go on working; what is there already is left alone."""
+    key = generate_key()
+    keys = [{"name": "old", "plan": "free", "sha256": digest_of(key).hex(), "models": ["par*"]}]
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    for told in (
+        "took over 1 keys; 0 were there already",
+        "took over 0 keys; 1 were there already",
+    ):
+        status, out, err = run("import", str(tmp_path / "keys.json"))
+        assert (status, out, err) == (0, "", [told])
+    (record,) = kept(database)
+    assert (record.digest, record.models) == (digest_of(key), ("par*",))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[{", "keys.json: "),
+        ('[{"name": "a", "plan": "free"}]', "missing required field `sha256`"),
+        ('[{"name": "a", "plan": "free", "sha256": "hoo"}]', "[0].sha256"),
+        (
+            '[{"name": "a", "plan": "fre", "sha256": "%s"}]' % ("0" * 64),
+            "there is no plan 'fre', did you mean 'free'?",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_line(
+    run: Run, tmp_path: Path, database: Path, content: str, expected: str
+) -> None:
+    """Nothing of it is taken over."""
+    (tmp_path / "keys.json").write_text(content)
+    status, _, (line,) = run("import", str(tmp_path / "keys.json"))
+    assert status == 2
+    assert expected in line
+    assert not database.exists()

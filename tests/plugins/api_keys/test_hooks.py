@@ -9,8 +9,9 @@ import pytest
 
 from hoonify_plugins import api_keys
 from hoonify_plugins.api_keys.format import digest_of, is_well_formed
-from hoonify_plugins.api_keys.settings import APIKeysSettings, database_path, settings_in
-from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
+from hoonify_plugins.api_keys.settings import APIKeysSettings, settings_in
+from hoonify_plugins.api_keys.store import DatabaseKeyStore
+from hoonify_plugins.database.address import database_url
 from hoonify_router.api import PluginContext, RequestContext
 
 MakeContext = Callable[..., PluginContext]
@@ -22,7 +23,7 @@ def test_the_first_start_makes_one_unlimited_key(make_context: MakeContext, data
     api_keys.hoonify_startup(context)
     key = context.announcements["api_key"]
     assert is_well_formed(key)
-    store = SQLiteKeyStore(database)
+    store = DatabaseKeyStore(f"sqlite:///{database}")
     (record,) = store.all()
     store.close()
     assert (record.name, record.plan, record.digest) == ("first", "unlimited", digest_of(key))
@@ -44,7 +45,7 @@ def test_no_key_is_made_for_a_router_that_asks_for_none(
 def test_the_first_key_is_on_a_plan_that_exists(make_context: MakeContext, database: Path) -> None:
     """Where there is no plan `unlimited`, it gets the first one listed."""
     api_keys.hoonify_startup(make_context(plans=["bronze", "gold"]))
-    store = SQLiteKeyStore(database)
+    store = DatabaseKeyStore(f"sqlite:///{database}")
     assert [record.plan for record in store.all()] == ["bronze"]
     store.close()
 
@@ -56,8 +57,9 @@ def test_the_first_key_is_on_a_plan_that_exists(make_context: MakeContext, datab
         ({"store": "sqlite:///x.db"}, None),
         ({"store": "sqlite:///"}, "plugins.api_keys.store: expected sqlite:/// and a path"),
         (
-            {"store": "postgresql://ada:secret@db/keys"},
-            "plugins.api_keys.store: only sqlite:/// and a path is supported",
+            {"store": "mysql://ada:secret@db/keys"},
+            "plugins.api_keys.store: expected sqlite:/// and a path, or a URL"
+            " postgresql://user@host/database",
         ),
         ({"plans": ["a", "b", "a"]}, "plugins.api_keys.plans: 'a' is listed twice"),
         ({"plans": "none"}, None),
@@ -85,7 +87,8 @@ def test_where_the_keys_are_kept(
 ) -> None:
     """Relative paths count from the configuration's folder, three slashes and one are absolute."""
     loaded = make_context(store=store).loaded
-    assert database_path(settings_in(loaded), loaded) == tmp_path / expected
+    url = database_url(settings_in(loaded).store, loaded)
+    assert Path(url.removeprefix("sqlite:///")) == tmp_path / expected
 
 
 async def test_the_record_builds_a_working_middleware(

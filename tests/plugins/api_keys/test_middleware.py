@@ -17,7 +17,7 @@ from hoonify_plugins.api_keys import middleware as module
 from hoonify_plugins.api_keys.format import generate_key
 from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
 from hoonify_plugins.api_keys.record import KeyRecord, StoreError, new_key
-from hoonify_plugins.api_keys.sqlite import SQLiteKeyStore
+from hoonify_plugins.api_keys.store import DatabaseKeyStore
 from hoonify_router.api import Phase, RequestContext
 from hoonify_router.errors import AuthenticationFailed, MissingAPIKey, RouterError, envelope
 
@@ -25,11 +25,11 @@ RequestWith = Callable[[str | None], RequestContext]
 LOG = logging.getLogger("hoonify_router.plugins.api_keys")
 
 
-class CountingStore(SQLiteKeyStore):
+class CountingStore(DatabaseKeyStore):
     """A store that counts how often it is asked, and can be told to fail."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(f"sqlite:///{path}")
         self.looks = 0
         self.failing = False
         self.seen = threading.Event()
@@ -48,7 +48,7 @@ class CountingStore(SQLiteKeyStore):
 
 
 @pytest.fixture
-async def opened(database: Path, store: SQLiteKeyStore) -> AsyncIterator[Any]:
+async def opened(database: Path, store: DatabaseKeyStore) -> AsyncIterator[Any]:
     """Return a starter of middleware on the test's database; what it starts is stopped afterwards."""
     started: list[APIKeysMiddleware] = []
 
@@ -85,7 +85,7 @@ async def wait_until(condition: Callable[[], Any]) -> None:
 
 
 async def test_a_good_key_is_let_in_at_once(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """Nothing is awaited, and the principal says who it is."""
     record, key = new_key("ada", "standard", models=("qwen*",))
@@ -102,7 +102,7 @@ async def test_a_good_key_is_let_in_at_once(
 
 @pytest.mark.parametrize("form", ["bearer {}", "BEARER {}", "Bearer  {} "])
 async def test_the_scheme_may_be_written_anyhow(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith, form: str
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith, form: str
 ) -> None:
     """HTTP says that its case does not matter."""
     record, key = new_key("ada", "free")
@@ -138,7 +138,7 @@ async def test_what_cannot_be_a_key_is_refused_without_a_look(
 
 
 async def test_unknown_expired_and_revoked_keys_get_one_answer(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """Nobody learns whether a key was ever good."""
     expired, expired_key = new_key("old", "free", lifetime=-1)
@@ -157,7 +157,7 @@ async def test_unknown_expired_and_revoked_keys_get_one_answer(
 
 
 async def test_a_key_expires_while_it_is_in_memory(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith, monkeypatch: pytest.MonkeyPatch
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock is asked for each request."""
     record, key = new_key("ada", "free", lifetime=3600)
@@ -171,7 +171,7 @@ async def test_a_key_expires_while_it_is_in_memory(
 
 
 async def test_a_key_made_elsewhere_works_at_once(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """A miss looks at the store, so that nobody has to wait for the next regular look."""
     middleware, _ = await opened()
@@ -183,7 +183,7 @@ async def test_a_key_made_elsewhere_works_at_once(
 
 
 async def test_a_key_revoked_elsewhere_is_refused_soon(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """Without any request in between, within two looks."""
     record, key = new_key("ada", "free")
@@ -225,7 +225,7 @@ async def test_a_flood_of_wrong_keys_shares_its_looks(
 
 
 async def test_a_look_that_has_begun_is_not_enough(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """A key made while a look is under way is found by the next one, for which its request waits."""
     middleware, inside = await opened()
@@ -244,7 +244,7 @@ async def test_a_look_that_has_begun_is_not_enough(
 
 
 async def test_a_client_that_leaves_while_its_key_is_looked_for_harms_nobody(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """Others wait for the same look."""
     record, key = new_key("ada", "free")
@@ -276,15 +276,38 @@ async def test_a_wrong_key_is_remembered_for_a_while(
     before = inside.looks
     for key in keys[2:]:
         with pytest.raises(AuthenticationFailed):
-            middleware.on_request(request_with(f"Bearer {key}"))
+            await ask(middleware, request_with(f"Bearer {key}"))
     assert inside.looks == before
     with pytest.raises(AuthenticationFailed):
         await ask(middleware, request_with(f"Bearer {keys[0]}"))
     assert inside.looks == before + 1
 
 
+async def test_who_tries_keys_waits_longer_and_longer(
+    opened: Any, request_with: RequestWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first few cost nothing; others are not kept waiting."""
+    waits: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await real(0)
+
+    middleware, _ = await opened()
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    for _ in range(8):
+        with pytest.raises(AuthenticationFailed):
+            await ask(middleware, request_with("Bearer hoo_rubbish"))
+    assert [each for each in waits if each < 5] == [0.1, 0.2, 0.4]
+    other = request_with("Bearer hoo_rubbish")
+    other.remote = "192.0.2.7"
+    with pytest.raises(AuthenticationFailed):
+        middleware.on_request(other)
+
+
 async def test_a_remembered_wrong_key_that_becomes_good_works(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
 ) -> None:
     """The memory of wrong keys never hides a good one for longer than a look takes to come."""
     middleware, _ = await opened(interval=0.02)
@@ -298,7 +321,7 @@ async def test_a_remembered_wrong_key_that_becomes_good_works(
 
 async def test_a_store_that_fails_keeps_known_keys_good(
     opened: Any,
-    store: SQLiteKeyStore,
+    store: DatabaseKeyStore,
     request_with: RequestWith,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -321,7 +344,7 @@ async def test_a_store_that_fails_keeps_known_keys_good(
 
 async def test_a_store_that_was_replaced_is_read_anew(
     opened: Any,
-    store: SQLiteKeyStore,
+    store: DatabaseKeyStore,
     database: Path,
     request_with: RequestWith,
     caplog: pytest.LogCaptureFixture,
@@ -330,7 +353,7 @@ async def test_a_store_that_was_replaced_is_read_anew(
     (gone, old), (kept, new) = new_key("gone", "free"), new_key("kept", "free")
     store.add(gone)
     middleware, _ = await opened(interval=0.01)
-    backup = SQLiteKeyStore(database.with_name("backup.db"))
+    backup = DatabaseKeyStore(f"sqlite:///{database.with_name('backup.db')}")
     backup.add(kept)
     backup.close()
     for beside in ("-wal", "-shm"):
@@ -340,7 +363,7 @@ async def test_a_store_that_was_replaced_is_read_anew(
     with pytest.raises(AuthenticationFailed):
         await ask(middleware, request_with(f"Bearer {old}"))
     assert middleware.on_request(request_with(f"Bearer {new}")) is None
-    again = SQLiteKeyStore(database)
+    again = DatabaseKeyStore(f"sqlite:///{database}")
     again.revoke(kept.id, int(time.time()))
     again.close()
     await wait_until(lambda: middleware._ring.find(kept.digest) is None)
@@ -349,14 +372,17 @@ async def test_a_store_that_was_replaced_is_read_anew(
 
 async def test_a_store_that_cannot_be_opened_keeps_the_door_shut() -> None:
     """Start-up fails; shutting down afterwards is harmless."""
-    middleware = APIKeysMiddleware(lambda: SQLiteKeyStore(Path("/dev/null/keys.db")), LOG)
+    middleware = APIKeysMiddleware(lambda: CountingStore(Path("/dev/null/keys.db")), LOG)
     with pytest.raises(StoreError):
         await middleware.startup()
     await middleware.shutdown()
 
 
 async def test_no_key_gets_into_the_log(
-    opened: Any, store: SQLiteKeyStore, request_with: RequestWith, caplog: pytest.LogCaptureFixture
+    opened: Any,
+    store: DatabaseKeyStore,
+    request_with: RequestWith,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Not at the most talkative level, for good keys or bad ones."""
     caplog.set_level(logging.DEBUG)

@@ -1,0 +1,1 @@
+"""Alembic looks for this file; ``hoonify_plugins.database.migration`` configures and runs the steps itself."""
