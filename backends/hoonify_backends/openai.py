@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions: vLLM, llama-server, another router, OpenAI itself."""
+"""Any server that speaks OpenAI's API: vLLM, llama-server, another router, OpenAI itself."""
 
 from __future__ import annotations
 
@@ -57,5 +57,6 @@ def hoonify_register_backends() -> list[Backend]:
             options=OpenAIOptions,
             parameters=None,
             check=check,
+            tasks=frozenset({"chat", "completion", "embedding"}),
         )
     ]

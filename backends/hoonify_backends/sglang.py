@@ -20,6 +20,8 @@ __all__ = ["PARAMETERS", "SGLangOptions", "hoonify_register_backends"]
 PARAMETERS = frozenset(
     {
         "chat_template_kwargs",
+        "dimensions",
+        "echo",
         "frequency_penalty",
         "ignore_eos",
         "logit_bias",
@@ -43,7 +45,7 @@ PARAMETERS = frozenset(
         "top_p",
     }
 )
-"""What SGLang's chat endpoint honours; any other field it would drop without a word."""
+"""What SGLang's endpoints honour; any other field they would drop without a word."""
 
 _Count = Annotated[int, Meta(ge=1)]
 
@@ -114,5 +116,6 @@ def hoonify_register_backends() -> list[Backend]:
             requires=("sglang",),
             extra="sglang",
             check=check,
+            tasks=frozenset({"chat", "completion", "embedding"}),
         )
     ]

@@ -39,8 +39,20 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repetition_penalty": (1,),
     "ignore_eos": (False,),
     "chat_template_kwargs": ({},),
+    "echo": (False,),
+    "suffix": ("",),
 }
 """Values that ask for nothing: a home without the parameter answers just the same."""
+
+_NEVER_NEUTRAL: dict[Task, frozenset[str]] = {
+    "completion": frozenset(
+        {"logprobs"}
+    ),  # there it is a count, and 0 asks for those that were sampled
+}
+"""Exceptions, because ``0 == False``."""
+
+_NEUTRAL_AS = {"best_of": "n"}
+"""Fields that ask for nothing while they are equal to another: the best n of n are all."""
 
 _NEUTRAL_WITHOUT = {
     "tool_choice": "tools",
@@ -49,6 +61,9 @@ _NEUTRAL_WITHOUT = {
 }
 """Fields that mean nothing while the field they speak of is empty."""
 
+
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+"""One limit under two names."""
 
 _KINDS: tuple[type[InferenceRequest], ...] = (ChatRequest, CompletionRequest, EmbeddingRequest)
 _PATHS: dict[Task, str] = {
@@ -68,11 +83,10 @@ class _Fields:
 
     def __init__(self, kind: type[InferenceRequest], parameters: frozenset[str] | None) -> None:
         self._missing: tuple[str, ...] = ()
+        self._never_neutral = _NEVER_NEUTRAL.get(kind.task, frozenset())
         self._values: Callable[[Any], tuple[Any, ...]] | None = None
         if parameters is not None:
             known = parameters | CORE_PARAMETERS
-            if known & {"max_tokens", "max_completion_tokens"}:  # one limit under two names
-                known |= {"max_tokens", "max_completion_tokens"}
             self._missing = tuple(f for f in kind.__struct_fields__ if f not in known)
         if len(self._missing) > 1:  # with one name attrgetter returns no tuple
             self._values = attrgetter(*self._missing)
@@ -88,7 +102,12 @@ class _Fields:
 
     def _find(self, request: InferenceRequest, values: tuple[Any, ...]) -> str | None:
         for name, value in zip(self._missing, values, strict=True):
-            if value is None or value in _NEUTRAL.get(name, ()):
+            if value is None:
+                continue
+            if value in _NEUTRAL.get(name, ()) and name not in self._never_neutral:
+                continue
+            equal = _NEUTRAL_AS.get(name)
+            if equal is not None and value == (getattr(request, equal) or 1):
                 continue
             about = _NEUTRAL_WITHOUT.get(name)
             if about is None or getattr(request, about):
@@ -104,6 +123,10 @@ class Support:
         parameters: Request fields that the home honours; ``None`` lets it decide itself.
         images: Whether the model takes images.
         tasks: What the home may be asked for.
+
+    Attributes:
+        tasks: What the home may be asked for.
+        parameters: Request fields that have an effect there; ``None`` if it decides itself.
     """
 
     def __init__(
@@ -113,6 +136,10 @@ class Support:
         images: bool,
         tasks: frozenset[Task] = frozenset({"chat"}),
     ) -> None:
+        if parameters is not None and not parameters.isdisjoint(_LIMITS):
+            parameters |= _LIMITS
+        self.tasks = tasks
+        self.parameters = parameters
         self._model = model
         self._images = images
         self._fields = {kind: _Fields(kind, parameters) for kind in _KINDS if kind.task in tasks}

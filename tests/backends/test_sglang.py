@@ -12,7 +12,7 @@ import pytest
 from hoonify_backends import sglang
 from hoonify_backends.sglang import PARAMETERS, SGLangOptions, check
 from hoonify_router.api import HomeConfig
-from hoonify_router.types import ChatRequest
+from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest
 
 HERE = Path(__file__).parent
 OPTIONS = SGLangOptions(model="Qwen/Qwen3-235B")
@@ -33,7 +33,9 @@ def test_it_registers_one_server_backend() -> None:
     """With the request fields that SGLang honours, all of them ours."""
     (backend,) = sglang.hoonify_register_backends()
     assert (backend.name, backend.kind) == ("sglang", "server")
-    assert frozenset(ChatRequest.__struct_fields__) > PARAMETERS
+    kinds = (ChatRequest, CompletionRequest, EmbeddingRequest)
+    assert frozenset(name for kind in kinds for name in kind.__struct_fields__) > PARAMETERS
+    assert backend.tasks == {"chat", "completion", "embedding"}
     assert "functions" not in PARAMETERS
 
 

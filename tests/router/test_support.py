@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hoonify_router.errors import Unsupported
+from hoonify_router.errors import Unsupported, WrongEndpoint
 from hoonify_router.support import Support
-from hoonify_router.types import CORE_PARAMETERS, ChatRequest
+from hoonify_router.types import CORE_PARAMETERS, ChatRequest, CompletionRequest, EmbeddingRequest
 
 TEXT = {"type": "text", "text": "what is this?"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-SOUND = {"type": "input_audio", "input_audio": {}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 FILE = {"type": "file", "file": {}}
 TOOL = {"type": "function", "function": {"name": "f"}}
 
@@ -134,3 +134,82 @@ def test_one_single_missing_field_is_found() -> None:
     support.check(chat(temperature=0.5))
     with pytest.raises(Unsupported):
         support.check(chat(seed=1))
+
+
+def completion(**fields: Any) -> CompletionRequest:
+    told = {"model": "m", "prompt": "Once", **fields}
+    return msgspec.json.decode(msgspec.json.encode(told), type=CompletionRequest)
+
+
+def embedding(**fields: Any) -> EmbeddingRequest:
+    told = {"model": "m", "input": "Once", **fields}
+    return msgspec.json.decode(msgspec.json.encode(told), type=EmbeddingRequest)
+
+
+TEXTS = Support("m", frozenset(), images=False, tasks=frozenset({"completion", "embedding"}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": 0},
+        {"logprobs": 2},
+        {"best_of": 2},
+        {"best_of": 3, "n": 2},
+        {"echo": True},
+        {"suffix": "."},
+        {"seed": 1},
+    ],
+)
+def test_a_completion_s_field_that_the_home_lacks_is_refused(fields: dict[str, Any]) -> None:
+    """Zero logprobs are those of the sampled tokens: not nothing, although 0 == False."""
+    name = next(iter(fields))
+    support = Support("m", frozenset({"n"}), images=False, tasks=frozenset({"completion"}))
+    with pytest.raises(Unsupported) as caught:
+        support.check(completion(**fields))
+    assert caught.value.param == name
+    honours = frozenset(fields) | {"n"}
+    Support("m", honours, images=False, tasks=frozenset({"completion"})).check(completion(**fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"best_of": 1},
+        {"best_of": 1, "n": 1},
+        {"echo": False},
+        {"suffix": ""},
+        {"suffix": None},
+        {"logprobs": None},
+        {"temperature": 1},
+        {"prompt": [1, 2]},
+        {"stream": True, "stream_options": {"include_usage": True}, "user": "u"},
+    ],
+)
+def test_a_completion_s_neutral_value_may_pass(fields: dict[str, Any]) -> None:
+    """The best one of one is that one."""
+    TEXTS.check(completion(**fields))
+
+
+def test_the_best_n_of_n_are_all() -> None:
+    """A home that makes n answers makes the best n of n."""
+    support = Support("m", frozenset({"n"}), images=False, tasks=frozenset({"completion"}))
+    support.check(completion(n=3, best_of=3))
+
+
+def test_an_embedding_s_dimensions_must_be_honoured() -> None:
+    """Input and form are the router's own business."""
+    TEXTS.check(embedding(encoding_format="base64", user="u"))
+    with pytest.raises(Unsupported) as caught:
+        TEXTS.check(embedding(dimensions=8))
+    assert caught.value.param == "dimensions"
+
+
+def test_a_home_is_asked_only_for_what_it_does() -> None:
+    """The error says where the model is served."""
+    with pytest.raises(WrongEndpoint) as caught:
+        TEXTS.check(chat())
+    assert caught.value.param == "model"
+    assert "/v1/completions and /v1/embeddings" in caught.value.message
+    with pytest.raises(WrongEndpoint):
+        NOTHING.check(embedding())

@@ -18,6 +18,7 @@ from hoonify_router.errors import EngineDead
 from hoonify_router.types import Task
 
 _NUMBERS = re.compile(rb"\[\s*-?[0-9][-+0-9.eE,\s]*\]")
+_HUGE = re.compile(rb"(?<![0-9.])[0-9]{40}|[eE]\+?[0-9]{3}")  # more than a float32 can be
 _BASE64 = re.compile(rb'"[A-Za-z0-9+/]+={0,2}"')
 _numbers = msgspec.json.Decoder(list[float]).decode
 
@@ -70,6 +71,8 @@ def _pour(vector: bytes, answer: Embeddings, index: int) -> None:
         ValueError: It is no vector.
     """
     if _NUMBERS.fullmatch(vector):
+        if _HUGE.search(vector):
+            raise ValueError("no number")
         if answer.base64:
             numbers = _numbers(vector)
             answer.embedding(struct.pack(f"<{len(numbers)}f", *numbers), index)
@@ -77,7 +80,11 @@ def _pour(vector: bytes, answer: Embeddings, index: int) -> None:
             answer.written(vector, vector.count(b",") + 1, index)
     elif _BASE64.fullmatch(vector):
         packed = binascii.a2b_base64(vector[1:-1], strict_mode=True)
-        if answer.base64 and packed and len(packed) % 4 == 0:
+        highest = packed[
+            3::4
+        ]  # what is not finite has one of these there, and hardly anything else has
+        odd = b"\x7f" in highest or b"\xff" in highest or len(packed) % 4
+        if answer.base64 and packed and not odd:
             answer.written(vector, len(packed) // 4, index)
         else:
             answer.embedding(packed, index)

@@ -6,12 +6,12 @@ from typing import Any
 
 from sanic import Sanic
 
-from hoonify_router.routes import chat, failures, health, models
+from hoonify_router.routes import failures, health, inference, models
 
 
 def add_routes(app: Sanic[Any, Any]) -> None:
     """Give ``app`` its routes and its way of failing; ``app.ctx.gateway`` must be set."""
-    chat.add(app)
+    inference.add(app)
     models.add(app)
     health.add(app)
     failures.add(app)

@@ -48,6 +48,12 @@ def model_object(model: Model) -> dict[str, Any]:
         "modalities": sorted({"text", *config.modalities}, reverse=True),
         "state": model.state,
     }
+    supports = [model.supports[home.id] for home in model.homes if home.id in model.supports]
+    if tasks := {task for one in supports for task in one.tasks}:
+        told["tasks"] = sorted(tasks)
+    honoured = [one.parameters for one in supports if one.parameters is not None]
+    if supports and len(honoured) == len(supports):  # else one of the homes decides itself
+        told["parameters"] = sorted(frozenset.intersection(*honoured))
     if config.description:
         told["description"] = config.description
     if config.pricing is not None:

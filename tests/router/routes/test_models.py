@@ -12,6 +12,7 @@ from tests.router.doubles import config, home, notes
 
 from hoonify_router.api import Phase, Principal, Route
 from hoonify_router.config.model import ModelConfig, Pricing
+from hoonify_router.types import Capabilities
 
 from .conftest import OpenDoor
 
@@ -51,11 +52,31 @@ async def test_the_sdk_lists_models(open_up: OpenDoor) -> None:
         "context_length": 4096,
         "modalities": ["text", "image"],
         "state": "ready",
+        "tasks": ["chat"],
         "description": "Says it again.",
         "pricing": {"input": 0.2, "output": 0.6},
     }
     assert told["data"][1]["state"] == "starting"
     assert "pricing" not in told["data"][1]
+
+
+async def test_a_model_tells_what_it_is_for(open_up: OpenDoor) -> None:
+    """What any of its homes does, and the parameters that all of them honour."""
+    can = [
+        Capabilities(frozenset({"max_tokens", "seed"}), 4096, tasks=frozenset({"chat"})),
+        Capabilities(frozenset({"seed", "stop"}), 4096, tasks=frozenset({"chat", "completion"})),
+    ]
+    homes = [home(id=f"parrot/{place}", capabilities=one) for place, one in enumerate([*can, None])]
+    door = await open_up(homes=homes[:2])
+    _, _, told = await door.get("/v1/models/parrot")
+    assert told["tasks"] == ["chat", "completion"]
+    assert told["parameters"] == ["seed"]
+    door = await open_up(homes=homes[:1])
+    _, _, told = await door.get("/v1/models/parrot")
+    assert told["parameters"] == ["max_completion_tokens", "max_tokens", "seed"]
+    door = await open_up(homes=homes)
+    _, _, told = await door.get("/v1/models/parrot")
+    assert "parameters" not in told, "one home decides itself"
 
 
 @pytest.mark.parametrize("model_id", ["parrot", "org/crow"])
