@@ -57,8 +57,10 @@ def announce(loaded: LoadedConfig, *, address: str, supervisor: Path) -> None:
 
 def withdraw(loaded: LoadedConfig) -> None:
     """Remove this process's note at the end; those of other routers stay."""
-    with contextlib.suppress(OSError):
-        path_of_note(loaded, os.getpid()).unlink()
+    for path, note in _notes(loaded):
+        if note.pid == os.getpid():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def find(loaded: LoadedConfig) -> RunFile | None:

@@ -10,7 +10,7 @@ import pytest
 from sanic import Sanic
 
 from hoonify_router import app, runfile
-from hoonify_router.api import RequestContext
+from hoonify_router.api import Middleware, Phase, RequestContext
 from hoonify_router.config.model import Config, LoadedConfig, ServerConfig
 from hoonify_router.errors import InvalidRequest
 
@@ -88,3 +88,30 @@ def hoonify_shape_error(error, context):
         Sanic.unregister_app(door)
     assert body == {"problem": "No."}
     assert "'clumsy'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("public", "phase", "warned"),
+    [
+        (True, None, True),
+        (True, Phase.OBSERVE, True),
+        (True, Phase.AUTHENTICATE, False),
+        (False, None, False),
+    ],
+)
+def test_an_open_door_is_worth_a_warning(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    public: bool,
+    phase: Phase | None,
+    warned: bool,
+) -> None:
+    """Once per router, however many gateways it has, and only where anybody may come in."""
+    config = Config(models={}, server=ServerConfig(host="0.0.0.0"))
+    loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path)
+    launch = app.Launch(loaded, "http://127.0.0.1:8000", tmp_path, public=public)
+    middleware = [] if phase is None else [type("Some", (Middleware,), {"phase": phase})()]
+    for _ in range(2):
+        app._warn_of_open_door(launch, middleware)
+    assert len(caplog.records) == warned
+    assert "0.0.0.0:8000 is open to other machines" in caplog.text or not warned

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hoonify_router.door import base_url, open_door, runtime_dir
+from hoonify_router.door import base_url, is_public, open_door, runtime_dir
 
 
 def test_port_0_takes_a_free_port() -> None:
@@ -25,6 +25,15 @@ def test_a_name_is_resolved() -> None:
     """To its IPv4 address where it has one."""
     with open_door("localhost", 0) as door:
         assert door.family == socket.AF_INET
+
+
+@pytest.mark.parametrize(
+    ("host", "public"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)]
+)
+def test_a_door_for_other_machines_is_told_apart(host: str, public: bool) -> None:
+    """By the address that it really has."""
+    with open_door(host, 0) as door:
+        assert is_public(door) is public
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -31,6 +31,8 @@ def console_for(stream: TextIO | None = None) -> Console:
 class Console(ABC):
     """Where an operator reads how the start goes."""
 
+    _greeted = False
+
     @abstractmethod
     def update(self, home: HomeView) -> None:
         """Tell how a home does while the router starts."""
@@ -42,6 +44,10 @@ class Console(ABC):
     @abstractmethod
     def say(self, line: str) -> None:
         """Show one line."""
+
+    def hush(self) -> None:
+        """Tell nothing more of homes: the start is over."""
+        self._greeted = True
 
     def close(self) -> None:  # noqa: B027 - plain lines leave nothing behind
         """Leave the terminal as it was."""
@@ -55,7 +61,6 @@ class PlainConsole(Console):
             stream.reconfigure(errors="backslashreplace")  # an old locale must not cost the banner
         self._stream = stream
         self._told: dict[str, tuple[str, str]] = {}
-        self._greeted = False
 
     def update(self, home: HomeView) -> None:
         """Tell each new state and stage once."""
@@ -90,7 +95,6 @@ class RichConsole(Console):
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._handlers: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
-        self._greeted = False
 
     def update(self, home: HomeView) -> None:
         """Move the home's bar."""

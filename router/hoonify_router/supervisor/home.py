@@ -92,8 +92,9 @@ class Home(ABC):
             if view.state == "ready":
                 return view
             if view.state in ("failed", "unavailable", "draining") or self._stop_asked.done():
-                reason = view.reason or "It is being stopped."
-                raise ModelUnavailable(reason, retry_after=view.retry_after)
+                reason = (view.reason or "it is being stopped").rstrip(".")
+                told = f"The model '{self.plan.model}' is not available: {reason}."
+                raise ModelUnavailable(told, retry_after=view.retry_after)
             await asyncio.shield(self._changed)
 
     @abstractmethod

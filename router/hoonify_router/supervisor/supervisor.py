@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from hoonify_router import runfile
 from hoonify_router.api import BackendEvent, PluginContext
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins
@@ -26,6 +27,7 @@ from hoonify_router.types import HomeView, RoutingTable
 log = logging.getLogger(__name__)
 
 SOCKET_NAME = "supervisor.sock"
+_BANNER = "banner"
 _GENERATION = 1
 _PROGRESS_INTERVAL = 0.2  # news of a load may wait so long; a new state never waits
 _REFRESH_INTERVAL = 1.0  # while a cool-down runs, its rest is told again this often
@@ -63,7 +65,9 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._publishing: asyncio.TimerHandle | None = None
         self._told: dict[str, str] = {}
-        self._greeted = False
+        self._greeted = (runtime_dir / f"{_BANNER}.done").exists()
+        if self._greeted:  # by an earlier supervisor, which was killed
+            console.hush()
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
@@ -196,6 +200,7 @@ class Supervisor:
         if not all(home.settled for home in homes if home.plan.always):
             return
         self._greeted = True
+        runfile.first_time(self._runtime_dir, _BANNER)
         self._console.greet(
             Banner(
                 self._address,

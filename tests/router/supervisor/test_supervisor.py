@@ -63,6 +63,20 @@ async def test_the_banner_waits_for_every_home_and_a_gateway(supervise: Any) -> 
     assert output.index("broken/0: failed") < output.index("Hoonify Router")
 
 
+async def test_the_banner_comes_once_per_serve(supervise: Any) -> None:
+    """A supervisor that is started again in the same folder has nothing to say of its start."""
+    first = await supervise(TWO)
+    await first.until_state("ready")
+    await first.until_state("failed", "broken/0")
+    await first.stop()
+    assert "Hoonify Router" in first.output.getvalue()
+    second = await supervise(TWO)
+    await second.until_state("ready")
+    await second.until_state("failed", "broken/0")
+    await second.stop()
+    assert second.output.getvalue() == ""
+
+
 async def test_the_cool_down_is_counted_down_in_the_tables(
     supervise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

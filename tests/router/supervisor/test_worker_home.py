@@ -172,8 +172,10 @@ async def test_a_failed_on_demand_home_sleeps_until_it_is_asked_again(
     blocker.touch()
     running = await supervise(yaml(f"load_blocker: {blocker}", start="on_demand"), cool_down=0.4)
     for _ in range(2):
-        with pytest.raises(ModelUnavailable, match="could not be loaded"):
+        with pytest.raises(ModelUnavailable) as caught:
             await running.client.ensure_ready("parrot")
+        told = "The model 'parrot' is not available: Its engine could not be loaded."
+        assert caught.value.message == told
     blocker.unlink()
     await running.until_state("stopped")
     assert (await running.client.status()).homes[0].starts == 1
