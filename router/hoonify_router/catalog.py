@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+from hoonify_router.api import Balancer, RequestContext
+from hoonify_router.balancing import Choice, LoadOf, RoundRobin
 from hoonify_router.config.model import Config, ModelConfig
-from hoonify_router.errors import ModelNotFound, ModelUnavailable
+from hoonify_router.errors import InvalidRequest, ModelNotFound, ModelUnavailable
+from hoonify_router.places import Place
 from hoonify_router.support import Support
-from hoonify_router.types import HomeView, RoutingTable
+from hoonify_router.types import Health, HomeView, InferenceRequest, RoutingTable, Task
 
 HOLD = 5.0
 """Seconds that a request waits for a home that is started on demand, before it is told to come back."""
@@ -25,41 +28,106 @@ _STATE_REASONS = {
 }
 _STATE_RETRY = {"starting": 5.0, "loading": 5.0, "draining": 2.0, "failed": 10.0, "stopped": 5.0}
 _NEVER = 3600.0
-_MAX_TURNS = 1024
+_CHAT: frozenset[Task] = frozenset({"chat"})
+_LEFT_ALONE = "it keeps failing and is left alone for a moment"
 
 EnsureReady = Callable[[str], Awaitable[HomeView]]
 
 
 class Model:
-    """One model of the catalog and its homes as the last routing table has them."""
+    """One model of the catalog, and its homes as the last routing table has them.
 
-    __slots__ = ("_turn", "_turns", "config", "homes", "id", "ready", "supports")
+    Args:
+        model_id: Its catalog ID.
+        config: Its part of the configuration.
+        choice: Chooses where several homes may be asked.
 
-    def __init__(self, model_id: str, config: ModelConfig) -> None:
+    Attributes:
+        homes: All of them, as the table has them.
+        places: The same as this gateway knows them, by their ids.
+        ready: Those that can be asked, as far as their breakers let it be.
+    """
+
+    __slots__ = ("_choice", "config", "homes", "id", "places", "ready")
+
+    def __init__(self, model_id: str, config: ModelConfig, choice: Choice) -> None:
         self.id = model_id
         self.config = config
         self.homes: tuple[HomeView, ...] = ()
-        self.ready: list[HomeView] = []
-        self.supports: dict[str, Support] = {}
-        self._turns: Sequence[HomeView] = ()
-        self._turn = 0
+        self.places: dict[str, Place] = {}
+        self.ready: list[Place] = []
+        self._choice = choice
 
-    def update(self, homes: tuple[HomeView, ...]) -> None:
-        """Take over what a new table says."""
+    def update(self, homes: tuple[HomeView, ...], supports: Mapping[str, Support]) -> None:
+        """Take over what a new table says, and what each home can do by its id."""
         self.homes = homes
-        self.supports = {}
-        self.ready = [home for home in homes if home.state == "ready" and home.address]
-        self._turns = weighted_turns(self.ready)
-        self._turn %= max(1, len(self._turns))  # tables come often, turns go on
+        known, self.places = self.places, {}
+        for home in homes:
+            support = supports[home.id]
+            place = known.get(home.id)
+            if place is None:
+                place = Place(home, support, self.config)
+            else:
+                place.update(home, support)
+            self.places[home.id] = place
+        self.ready = [
+            place
+            for place in self.places.values()
+            if place.home.state == "ready" and place.home.address
+        ]
+        self._choice.update(homes)
 
-    def next_ready(self, tried: Collection[str]) -> HomeView | None:
-        """Return the home whose turn it is, by their weights; none of those already tried."""
-        for _ in self._turns:
-            home = self._turns[self._turn]
-            self._turn = (self._turn + 1) % len(self._turns)
-            if home.id not in tried:
-                return home
-        return None
+    def arrived(self, home: HomeView, support: Support) -> Place:
+        """Take over what is known of a home before the table that says so is here."""
+        place = self.places.get(home.id)
+        if place is None:
+            return Place(home, support, self.config)
+        place.update(home, support)
+        return place
+
+    def pick(
+        self, ctx: RequestContext, request: InferenceRequest, tried: Collection[str]
+    ) -> Place | None:
+        """Return the place that shall be asked next; ``None`` where there is none at the moment.
+
+        Args:
+            ctx: For the balancer.
+            request: What is asked; places whose homes cannot honour it are left out.
+            tried: Ids of the homes that have been asked already.
+
+        Raises:
+            WrongEndpoint: None of the homes does what is asked.
+            Unsupported: None of them honours all of it.
+        """
+        ready = self.ready
+        if len(ready) == 1 and not tried:
+            place = ready[0]
+            place.support.check(request)
+            return place if place.breaker.closed or place.admits(time.monotonic()) else None
+        now = time.monotonic()
+        candidates = []
+        refusal: InvalidRequest | None = None
+        able: Support | None = None  # homes that can do the same share one
+        for place in ready:
+            if place.support is not able:
+                try:
+                    place.support.check(request)
+                except InvalidRequest as error:
+                    refusal = refusal or error
+                    continue
+                able = place.support
+            if place.home.id not in tried and place.admits(now):
+                candidates.append(place)
+        if len(candidates) > 1:
+            return self._choice.among(candidates, ctx)
+        if refusal is not None and able is None:
+            raise refusal
+        return candidates[0] if candidates else None
+
+    @property
+    def supports(self) -> dict[str, Support]:
+        """Return what each home can do, by its id."""
+        return {name: place.support for name, place in self.places.items()}
 
     @property
     def state(self) -> str:
@@ -78,9 +146,12 @@ class Catalog:
         config: Its ``models``.
         parameters: Request fields that each server backend honours; a home's own word counts more.
         hold: Seconds that a request waits for a home that is started on demand.
+        tasks: What the homes of each server backend may be asked for; chats, if it is not here.
+        balancers: Chooses among a model's homes, by the model's ID; where there is none, they take turns.
 
     Attributes:
         ensure_ready: Starts such a home; ``None`` where none can be started.
+        load_of: Tells how a home's engine does; ``None`` where nobody knows.
         generation: Of the last table.
     """
 
@@ -89,10 +160,19 @@ class Catalog:
         config: Config,
         parameters: Mapping[str, frozenset[str] | None],
         hold: float = HOLD,
+        *,
+        tasks: Mapping[str, frozenset[Task]] | None = None,
+        balancers: Mapping[str, Balancer] | None = None,
     ) -> None:
-        self._models = {name: Model(name, model) for name, model in config.models.items()}
+        balancers = balancers or {}
+        self._models = {
+            name: Model(name, model, Choice(name, balancers.get(name) or RoundRobin(), self._load))
+            for name, model in config.models.items()
+        }
         self._parameters = parameters
+        self._tasks = tasks or {}
         self.ensure_ready: EnsureReady | None = None
+        self.load_of: LoadOf | None = None
         self._hold = hold
         self._waking: dict[str, asyncio.Task[HomeView]] = {}
         self.generation = 0
@@ -102,8 +182,14 @@ class Catalog:
         self.generation = table.generation
         for model in self._models.values():
             homes = tuple(home for home in table.homes if home.model == model.id)
-            model.update(homes)
-            model.supports = {home.id: self.support(model, home) for home in homes}
+            shared: dict[tuple[object, object], Support] = {}
+            supports = {}
+            for home in homes:
+                can = self._parameters_of(home), self._tasks_of(home)
+                if can not in shared:
+                    shared[can] = self._support(model, *can)
+                supports[home.id] = shared[can]
+            model.update(homes, supports)
 
     def models(self) -> Collection[Model]:
         """Return all models, in the order of the file."""
@@ -122,27 +208,33 @@ class Catalog:
         hint = f" Did you mean {_either(close)}?" if close else " GET /v1/models lists them all."
         raise ModelNotFound(f"The model '{model_id[:200]}' does not exist.{hint}", param="model")
 
-    async def choose(self, model: Model, tried: Collection[str] = ()) -> HomeView:
-        """Return the home that shall serve the next request of ``model``.
+    async def choose(
+        self,
+        model: Model,
+        ctx: RequestContext,
+        request: InferenceRequest,
+        tried: Collection[str] = (),
+    ) -> Place:
+        """Return the place that shall be asked next for a model.
+
+        Args:
+            model: The model.
+            ctx: The request on its way.
+            request: What is asked.
+            tried: Ids of the homes that have been asked already.
 
         Raises:
-            ModelUnavailable: None can, with the reason and the time after which one may.
+            InvalidRequest: No home can do what is asked.
+            ModelUnavailable: No home may be asked, with the reason and the time after which one may.
         """
-        home = model.next_ready(tried)
-        if home is None:
-            if not tried:
-                home = await self._wake(model)
-            if home is None:
-                raise self._unavailable(model)
-        return home
-
-    def support(self, model: Model, home: HomeView) -> Support:
-        """Return what ``home`` can do for a request."""
-        known = model.supports.get(home.id)
-        if known is None:  # it has just been woken, the table that says so is on its way
-            images = "image" in model.config.modalities
-            known = Support(model.id, self._parameters_of(home), images)
-        return known
+        place = model.pick(ctx, request, tried)
+        if place is None and not tried:
+            place = await self._wake(model)
+            if place is not None:
+                place.support.check(request)
+        if place is None:
+            raise self._unavailable(model)
+        return place
 
     def missing(self) -> list[str]:
         """Return the homes that should always run and do not, for the readiness probe."""
@@ -162,10 +254,30 @@ class Catalog:
             return home.capabilities.parameters
         return self._parameters.get(home.backend)
 
-    async def _wake(self, model: Model) -> HomeView | None:
-        """Start a home that waits for its first request; wait for it, but not for long."""
+    def _tasks_of(self, home: HomeView) -> frozenset[Task]:
+        if home.capabilities is not None:
+            return home.capabilities.tasks
+        return self._tasks.get(home.backend, _CHAT)
+
+    def _support(
+        self, model: Model, parameters: frozenset[str] | None, tasks: frozenset[Task]
+    ) -> Support:
+        return Support(model.id, parameters, "image" in model.config.modalities, tasks)
+
+    def _load(self, home: HomeView) -> Health | None:
+        return None if self.load_of is None else self.load_of(home)
+
+    async def _wake(self, model: Model) -> Place | None:
+        """Start a home that waits for its first request; wait for it, but not for long.
+
+        Where others can answer instead, nobody waits for a home that starts again after a failure.
+        """
+        coming = [
+            home
+            for home in model.homes
+            if home.state in ("starting", "loading") and not (home.always and model.config.fallback)
+        ]
         asleep = [home for home in model.homes if not home.always and home.state == "stopped"]
-        coming = [home for home in model.homes if home.state in ("starting", "loading")]
         if self.ensure_ready is None or not (asleep or coming):
             return None
         home_id = (coming or asleep)[0].id
@@ -175,10 +287,12 @@ class Catalog:
             self._waking[home_id] = waking
             waking.add_done_callback(lambda done: self._awake(home_id, done))
         try:
-            async with asyncio.timeout(self._hold):
-                return await asyncio.shield(waking)
+            async with asyncio.timeout(min(self._hold, model.config.timeouts.total or self._hold)):
+                home = await asyncio.shield(waking)
         except TimeoutError:
             return None
+        support = self._support(model, self._parameters_of(home), self._tasks_of(home))
+        return model.arrived(home, support)
 
     def _awake(self, home_id: str, done: asyncio.Future[HomeView]) -> None:
         del self._waking[home_id]
@@ -191,39 +305,25 @@ class Catalog:
                 f"The model '{model.id}' is not available yet: the router is starting.",
                 retry_after=2,
             )
-        best = min(model.homes, key=_time_until_it_may)
-        reason = best.reason or _STATE_REASONS.get(best.state, "it is busy")
+        now = time.monotonic()
+        seconds, reason = min(
+            [_time_until_it_may(place, now) for place in model.places.values()],
+            key=lambda told: told[0],
+        )
         return ModelUnavailable(
-            f"The model '{model.id}' is not available: {reason.rstrip('.')}.",
-            retry_after=_time_until_it_may(best),
+            f"The model '{model.id}' is not available: {reason.rstrip('.')}.", retry_after=seconds
         )
 
 
-def weighted_turns(homes: Sequence[HomeView]) -> list[HomeView]:
-    """Return the order in which homes take turns: each as often as its weight says, well mixed."""
-    if len(homes) < 2:
-        return list(homes)
-    divisor = math.gcd(*(home.weight for home in homes))
-    weights = [home.weight // divisor for home in homes]
-    total = sum(weights)
-    if total > _MAX_TURNS:  # coarse shares are good enough, and nobody is left out
-        weights = [max(1, weight * _MAX_TURNS // total) for weight in weights]
-        total = sum(weights)
-    current = [0] * len(homes)
-    turns = []
-    for _ in range(total):
-        for place, weight in enumerate(weights):
-            current[place] += weight
-        chosen = current.index(max(current))
-        current[chosen] -= total
-        turns.append(homes[chosen])
-    return turns
-
-
-def _time_until_it_may(home: HomeView) -> float:
+def _time_until_it_may(place: Place, now: float) -> tuple[float, str]:
+    """Return the seconds until a home may serve, and why it does not now."""
+    home = place.home
+    if home.state == "ready" and home.address and not place.admits(now):
+        return max(1.0, place.breaker.wait(now)), _LEFT_ALONE
+    reason = home.reason or _STATE_REASONS.get(home.state, "it is busy")
     if home.retry_after is not None:
-        return home.retry_after
-    return _STATE_RETRY.get(home.state, _NEVER if home.state == "unavailable" else 1.0)
+        return home.retry_after, reason
+    return _STATE_RETRY.get(home.state, _NEVER if home.state == "unavailable" else 1.0), reason
 
 
 def _either(names: Sequence[str]) -> str:

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from hoonify_router.adapters.base import Adapter, Job
 from hoonify_router.answer import Answer
 from hoonify_router.api import RequestContext
 from hoonify_router.catalog import Catalog, Model
-from hoonify_router.errors import Cancelled, ModelUnavailable, Overloaded, RouterError
+from hoonify_router.errors import (
+    Cancelled,
+    ContextLengthExceeded,
+    InvalidRequest,
+    ModelUnavailable,
+    Overloaded,
+    RouterError,
+    Unsupported,
+    WrongEndpoint,
+)
 from hoonify_router.forms import new_answer
 from hoonify_router.identity import Names
+from hoonify_router.patience import Patience
+from hoonify_router.permission import may_use
+from hoonify_router.places import Place
 from hoonify_router.pulse import Pulse
 from hoonify_router.reply import Reply
-from hoonify_router.types import HomeView, InferenceRequest
+from hoonify_router.types import InferenceRequest
+
+ATTEMPTS = "x-router-attempts"
+ANSWERED_BY = "x-router-model"
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.4
+_ELSEWHERE = (ModelUnavailable, Overloaded)
+_NOT_FOR_THIS_MODEL = (Unsupported, WrongEndpoint, ContextLengthExceeded)
+_GIVEN_UP = Cancelled("The request was given up.")
 
 
 class Serving:
@@ -53,55 +75,117 @@ class Serving:
             RouterError: Nobody could answer, or not to the end. The reply tells whether the client has
                 seen a part of it.
         """
+        patience = Patience(model.config.timeouts.total, reply, ctx.started)
         if request.streams:
             self._pulse.add(reply)
-        tried: list[str] = []
-        failure: RouterError | None = None
         try:
-            while True:  # one home after the other, while the client has not read anything real
-                try:
-                    home = await self._catalog.choose(model, tried)
-                except ModelUnavailable as error:
-                    raise failure or error from None
-                ctx.home = home
-                self._catalog.support(model, home).check(request)
-                answer = await self._ask(ctx, request, home, reply)
-                failure = answer.error
-                if failure is None:
-                    return answer.close
-                if answer.begun or not isinstance(failure, ModelUnavailable | Overloaded):
-                    raise failure
-                tried.append(home.id)
+            answer = await self._seek(ctx, request, model, reply, patience)
+        except RouterError:
+            ctx.response_headers.pop(ANSWERED_BY, None)  # nobody has
+            raise
         finally:
             if request.streams:
                 self._pulse.discard(reply)
+        return answer.close
+
+    async def _seek(
+        self,
+        ctx: RequestContext,
+        request: InferenceRequest,
+        model: Model,
+        reply: Reply,
+        patience: Patience,
+    ) -> Answer:
+        """Ask one home after the other, while the client has not read anything real."""
+        failure: RouterError | None = None
+        tried: list[str] = []
+        for candidate in self._line_up(model, ctx):
+            while len(tried) < model.config.attempts:
+                try:
+                    place = await self._catalog.choose(candidate, ctx, request, tried)
+                except ModelUnavailable as error:
+                    failure = failure or error
+                    break
+                except InvalidRequest:
+                    if candidate is model:
+                        raise
+                    break
+                if tried:
+                    await _take_breath(len(tried), reply, patience)
+                if candidate is not model:
+                    ctx.response_headers[ANSWERED_BY] = candidate.id
+                answer = await self._ask(ctx, request, place, reply, patience)
+                if answer is None:
+                    continue
+                if (trouble := answer.error) is None:
+                    return answer
+                tried.append(place.home.id)
+                if candidate is not model and isinstance(trouble, _NOT_FOR_THIS_MODEL):
+                    break
+                if answer.begun or not isinstance(trouble, _ELSEWHERE):
+                    raise trouble
+                if candidate is model and not isinstance(failure, Overloaded):
+                    failure = trouble  # that a home lives and is full is the best news for a client
+        raise failure or RouterError("Nobody was asked.")
+
+    def _line_up(self, model: Model, ctx: RequestContext) -> Iterator[Model]:
+        """Return who may answer: the model, then those of its fallbacks that the key may use."""
+        yield model
+        for name in model.config.fallback:
+            if may_use(ctx.principal, name):
+                yield self._catalog.resolve(name)
 
     async def _ask(
-        self, ctx: RequestContext, request: InferenceRequest, home: HomeView, reply: Reply
-    ) -> Answer:
-        """Ask one home and wait for the end, whichever it is."""
+        self,
+        ctx: RequestContext,
+        request: InferenceRequest,
+        place: Place,
+        reply: Reply,
+        patience: Patience,
+    ) -> Answer | None:
+        """Ask one home and wait for the end, whichever it is; ``None`` if its breaker is open by now."""
         if reply.closed:
             raise Cancelled("The client has left.")
         done = asyncio.get_running_loop().create_future()
         answer = new_answer(request, self._names, reply, partial(_wake, done))
-        reply.watch(answer.abandon)
+        permit = place.enter(answer)
+        if permit is None:
+            return None
+        home, timeouts = place.home, place.timeouts
+        ctx.home = home
+        ctx.attempts += 1
+        if ctx.attempts > 1:
+            ctx.response_headers[ATTEMPTS] = str(ctx.attempts)
         call = None
         try:
+            reply.watch(answer.abandon)
+            patience.watch(answer, timeouts, home.kind == "worker" or request.streams)
             body = None if self._transformed else ctx.body
-            job = Job(ctx.request_id, request, body, home, released=reply.released)
+            job = Job(ctx.request_id, request, body, home, timeouts.connect, reply.released)
             call = await self._adapters[home.kind].start(job, answer)
             reply.serve(call)
             await done
         except RouterError as error:
             answer.fail(error)
         finally:
+            patience.relax()
             reply.release()
             if call is not None and (answer.error is not None or not answer.ended):
                 call.cancel()
+            place.leave(permit, answer.error if answer.ended else _GIVEN_UP)
             ctx.first_token_at = answer.first_at
             ctx.finish_reason = answer.finish_reason
             ctx.usage = answer.usage
         return answer
+
+
+async def _take_breath(tried: int, reply: Reply, patience: Patience) -> None:
+    """Wait a moment before another home is asked, so that a failure does not become a storm."""
+    if not reply.closed:
+        pause = min(_FIRST_PAUSE * 2.0 ** (tried - 1), _LONGEST_PAUSE)
+        await asyncio.sleep(random.random() * pause)
+    if patience.left == 0.0:
+        raise patience.out_of_time()
 
 
 def _wake(done: asyncio.Future[None]) -> None:

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.router.doubles import config, home
+from tests.router.doubles import config, home, request
 
-from hoonify_router.catalog import Catalog, weighted_turns
-from hoonify_router.errors import ModelNotFound, ModelUnavailable, Unsupported
+from hoonify_router.answer import Answer
+from hoonify_router.catalog import Catalog, Model
+from hoonify_router.completion import Completion
+from hoonify_router.config.model import Breaker, Config, ModelConfig
+from hoonify_router.errors import (
+    EngineDead,
+    ModelNotFound,
+    ModelUnavailable,
+    Unsupported,
+    WrongEndpoint,
+)
 from hoonify_router.parsing import parse_chat
-from hoonify_router.types import Capabilities, HomeView, RoutingTable
+from hoonify_router.types import (
+    Capabilities,
+    ChatRequest,
+    EmbeddingRequest,
+    HomeView,
+    InferenceRequest,
+    RoutingTable,
+)
+
+CHAT = ChatRequest("parrot", [])
+SEEDED = ChatRequest("parrot", [], seed=1)
 
 
 def catalog(*homes: HomeView, models: tuple[str, ...] = ("parrot",), hold: float = 5) -> Catalog:
     made = Catalog(config(*models), {"openai": frozenset({"seed"}), "any": None}, hold)
     made.update(RoutingTable(7, homes))
     return made
+
+
+async def choose(
+    made: Catalog, model: Model, tried: Collection[str] = (), asked: InferenceRequest = CHAT
+) -> HomeView:
+    """Choose as serving does, and return the home."""
+    return (await made.choose(model, request(), asked, tried)).home
+
+
+def an_answer() -> Answer:
+    return Completion(None, ("x", 1, "parrot"), 1, lambda: None)  # type: ignore[arg-type]
 
 
 def test_a_model_is_found_by_its_id() -> None:
@@ -58,7 +87,7 @@ async def test_ready_homes_take_turns_by_weight() -> None:
         home(id="parrot/2", weight=9, state="failed"),
     )
     model = made.resolve("parrot")
-    chosen = [(await made.choose(model)).id for _ in range(8)]
+    chosen = [(await choose(made, model)).id for _ in range(8)]
     assert Counter(chosen) == {"parrot/0": 6, "parrot/1": 2}
     assert chosen[:4].count("parrot/1") == 1
 
@@ -67,24 +96,11 @@ async def test_a_home_that_was_tried_has_no_turn() -> None:
     """Until none is left."""
     made = catalog(home(id="parrot/0"), home(id="parrot/1"))
     model = made.resolve("parrot")
-    first = await made.choose(model)
-    second = await made.choose(model, [first.id])
+    first = await choose(made, model)
+    second = await choose(made, model, [first.id])
     assert {first.id, second.id} == {"parrot/0", "parrot/1"}
     with pytest.raises(ModelUnavailable):
-        await made.choose(model, [first.id, second.id])
-
-
-@given(st.lists(st.integers(1, 1000), min_size=1, max_size=6))
-def test_turns_have_the_right_shares(weights: list[int]) -> None:
-    """Nobody is left out, and a table of turns is never long."""
-    homes = [home(id=f"parrot/{i}", weight=weight) for i, weight in enumerate(weights)]
-    turns = weighted_turns(homes)
-    assert len(turns) <= 1024 + len(homes)
-    shares = Counter(one.id for one in turns)
-    assert set(shares) == {one.id for one in homes}
-    for one in homes:
-        exact = one.weight / sum(weights)
-        assert abs(shares[one.id] / len(turns) - exact) <= 0.02
+        await choose(made, model, [first.id, second.id])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +124,7 @@ async def test_who_cannot_serve_says_why_and_when(
     """With the home's own reason where it has one."""
     made = catalog(home(**{"address": "", **fields}))
     with pytest.raises(ModelUnavailable) as caught:
-        await made.choose(made.resolve("parrot"))
+        await choose(made, made.resolve("parrot"))
     assert caught.value.message == f"The model 'parrot' is not available: {reason}."
     assert caught.value.retry_after == retry_after
 
@@ -120,7 +136,7 @@ async def test_the_soonest_home_gives_the_reason() -> None:
         home(id="parrot/1", state="failed", reason="Crashed.", retry_after=3.0),
     )
     with pytest.raises(ModelUnavailable, match="Crashed") as caught:
-        await made.choose(made.resolve("parrot"))
+        await choose(made, made.resolve("parrot"))
     assert caught.value.retry_after == 3
 
 
@@ -128,7 +144,7 @@ async def test_before_the_first_table_the_router_is_starting() -> None:
     """Which is no fault of the model."""
     made = Catalog(config(), {})
     with pytest.raises(ModelUnavailable, match="the router is starting"):
-        await made.choose(made.resolve("parrot"))
+        await choose(made, made.resolve("parrot"))
     assert made.resolve("parrot").state == "starting"
     assert made.missing() == ["parrot"]
 
@@ -146,8 +162,8 @@ async def test_a_home_on_demand_is_woken_once_for_all() -> None:
 
     made.ensure_ready = ensure_ready
     model = made.resolve("parrot")
-    waiting = [asyncio.ensure_future(made.choose(model)) for _ in range(5)]
-    leaves = asyncio.ensure_future(made.choose(model))
+    waiting = [asyncio.ensure_future(choose(made, model)) for _ in range(5)]
+    leaves = asyncio.ensure_future(choose(made, model))
     await asyncio.sleep(0)
     leaves.cancel()
     gate.set()
@@ -169,7 +185,7 @@ async def test_nobody_waits_long_for_a_home_on_demand() -> None:
 
     made.ensure_ready = ensure_ready
     with pytest.raises(ModelUnavailable) as caught:
-        await made.choose(made.resolve("parrot"))
+        await choose(made, made.resolve("parrot"))
     assert caught.value.retry_after == 5
     gate.set()
     while not woken:  # noqa: ASYNC110 - a task of the catalog's own
@@ -185,10 +201,10 @@ async def test_a_start_that_fails_is_told_to_all_who_wait() -> None:
 
     made.ensure_ready = ensure_ready
     model = made.resolve("parrot")
-    results = await asyncio.gather(*(made.choose(model) for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(choose(made, model) for _ in range(3)), return_exceptions=True)
     assert [str(result) for result in results] == ["It has no weights."] * 3
     with pytest.raises(ModelUnavailable, match="weights"):
-        await made.choose(model)
+        await choose(made, model)
 
 
 def test_readiness_counts_what_should_always_run() -> None:
@@ -213,19 +229,145 @@ def test_readiness_counts_what_should_always_run() -> None:
 
 def test_what_a_home_can_do_counts_more_than_what_its_backend_says() -> None:
     """A loaded engine tells itself."""
-    chat = parse_chat(b'{"model":"parrot","messages":[],"top_k":5}')
     abilities = Capabilities(frozenset({"top_k"}), 4096)
+    chat = parse_chat(b'{"model":"parrot","messages":[],"top_k":5}')
     for one, refused in (
         (home(backend="openai"), True),
         (home(backend="openai", capabilities=abilities), False),
         (home(backend="any"), False),
         (home(backend="unknown"), False),
     ):
-        made = catalog(one)
-        model = made.resolve("parrot")
-        for support in (made.support(model, one), made.support(model, home(id="just-woken"))):
-            if refused and support is made.support(model, one):
-                with pytest.raises(Unsupported):
-                    support.check(chat)
-            else:
+        support = catalog(one).resolve("parrot").supports["parrot"]
+        if refused:
+            with pytest.raises(Unsupported):
                 support.check(chat)
+        else:
+            support.check(chat)
+
+
+async def test_a_home_may_be_asked_for_what_it_does() -> None:
+    """An engine says so itself, of a server its backend does; most are for chats."""
+    embed = EmbeddingRequest("parrot", ["hi"])
+    engine = Capabilities(frozenset(), 4096, tasks=frozenset({"embedding"}))
+    made = Catalog(config(), {}, tasks={"any": frozenset({"chat", "embedding"})})
+    for one, tasks in (
+        (home(), {"chat"}),
+        (home(backend="any"), {"chat", "embedding"}),
+        (home(backend="any", capabilities=engine), {"embedding"}),
+    ):
+        made.update(RoutingTable(1, (one,)))
+        for asked in (CHAT, embed):
+            if asked.task in tasks:
+                assert await choose(made, made.resolve("parrot"), asked=asked) is one
+            else:
+                with pytest.raises(WrongEndpoint):
+                    await choose(made, made.resolve("parrot"), asked=asked)
+
+
+async def test_homes_that_cannot_honour_a_request_are_not_asked() -> None:
+    """Those that can share the work; where none can, the client is told what."""
+    can = Capabilities(frozenset({"seed"}), 4096)
+    cannot = Capabilities(frozenset(), 4096)
+    made = catalog(
+        home(id="parrot/0", capabilities=cannot),
+        home(id="parrot/1", capabilities=can),
+        home(id="parrot/2", capabilities=cannot),
+    )
+    model = made.resolve("parrot")
+    chosen = {(await choose(made, model, asked=SEEDED)).id for _ in range(6)}
+    assert chosen == {"parrot/1"}
+    with pytest.raises(ModelUnavailable):  # the one that can has failed: that is the news
+        await choose(made, model, ["parrot/1"], SEEDED)
+    made.update(RoutingTable(8, tuple(view for view in model.homes if view.id != "parrot/1")))
+    with pytest.raises(Unsupported, match="seed"):
+        await choose(made, model, asked=SEEDED)
+    assert (await choose(made, model)).id in ("parrot/0", "parrot/2")
+
+
+def test_homes_that_can_do_the_same_are_checked_once() -> None:
+    """They share what they can do."""
+    supports = catalog(home(id="a"), home(id="b")).resolve("parrot").supports
+    assert supports["a"] is supports["b"]
+
+
+def broken(made: Catalog, *home_ids: str, failures: int = 5) -> None:
+    """Let homes fail until their breakers open."""
+    for home_id in home_ids:
+        place = made.resolve("parrot").places[home_id]
+        for _ in range(failures):
+            permit = place.enter(an_answer())
+            assert permit is not None
+            place.leave(permit, EngineDead("boom"))
+
+
+async def test_a_home_that_keeps_failing_is_left_alone() -> None:
+    """Others serve; when all are left alone, the soonest says when to come back."""
+    made = catalog(home(id="parrot/0"), home(id="parrot/1"))
+    model = made.resolve("parrot")
+    broken(made, "parrot/0")
+    assert {(await choose(made, model)).id for _ in range(5)} == {"parrot/1"}
+    broken(made, "parrot/1")
+    with pytest.raises(ModelUnavailable, match="keeps failing") as caught:
+        await choose(made, model)
+    assert 4 < (caught.value.retry_after or 0) <= 5
+
+
+async def test_the_only_home_is_left_alone_too() -> None:
+    """To ask it once more would keep the client waiting and the home from recovering."""
+    made = catalog(home())
+    model = made.resolve("parrot")
+    broken(made, "parrot", failures=4)
+    assert (await choose(made, model)).id == "parrot"
+    broken(made, "parrot", failures=1)
+    with pytest.raises(ModelUnavailable, match="keeps failing"):
+        await choose(made, model)
+    made.update(RoutingTable(8, (home(state="failed"),)))
+    made.update(RoutingTable(9, (home(),)))  # it has been started anew
+    assert (await choose(made, model)).id == "parrot"
+
+
+async def test_tables_that_change_nothing_leave_counts_and_breakers_alone() -> None:
+    """A table comes whenever any home of any model moves."""
+    made = catalog(home())
+    model = made.resolve("parrot")
+    place = model.places["parrot"]
+    assert place.enter(an_answer()) is not None
+    broken(made, "parrot")
+    made.update(RoutingTable(8, (home(weight=2),)))
+    assert model.places["parrot"] is place
+    assert (place.in_flight, place.home.weight, place.breaker.state) == (1, 2, "open")
+
+
+async def test_a_failed_home_that_starts_again_is_not_waited_for_where_others_can_answer() -> None:
+    """Without a fallback it is: a restart may be quick."""
+    for fallback, waits in ([], True), (["crow"], False):
+        models = {
+            "parrot": ModelConfig("Nobody", 4096, backend="echo", fallback=fallback),
+            "crow": ModelConfig("Nobody", 4096, backend="echo"),
+        }
+        made = Catalog(Config(models), {})
+        made.update(RoutingTable(1, (home(state="loading", address=""),)))
+        asked = []
+
+        async def ensure_ready(home_id: str, asked: list[str] = asked) -> HomeView:
+            asked.append(home_id)
+            return home()
+
+        made.ensure_ready = ensure_ready
+        if waits:
+            assert await choose(made, made.resolve("parrot")) == home()
+        else:
+            with pytest.raises(ModelUnavailable, match="loading"):
+                await choose(made, made.resolve("parrot"))
+        assert bool(asked) is waits
+
+
+async def test_the_breaker_is_as_strict_as_the_model_says() -> None:
+    """It opens after as many failures, for as long."""
+    strict = ModelConfig("Nobody", 4096, backend="echo", breaker=Breaker(1, 60))  # type: ignore[arg-type]
+    made = Catalog(Config({"parrot": strict}), {})
+    made.update(RoutingTable(1, (home(),)))
+    broken(made, "parrot", failures=1)
+    with pytest.raises(ModelUnavailable) as caught:
+        await choose(made, made.resolve("parrot"))
+    assert 59 < (caught.value.retry_after or 0) <= 60

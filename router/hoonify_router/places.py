@@ -1,0 +1,100 @@
+"""The homes of models as this gateway process sees them: what is there now, and who may be asked."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from hoonify_router.answer import Answer
+from hoonify_router.api import Candidate
+from hoonify_router.breaker import Breaker
+from hoonify_router.config.model import ModelConfig
+from hoonify_router.errors import HomeMisconfigured, ModelUnavailable, RouterError
+from hoonify_router.support import Support
+from hoonify_router.types import HomeView
+
+log = logging.getLogger(__name__)
+
+
+class Place(Candidate):
+    """A home of a model in this gateway: what is there now, and whether it may be asked.
+
+    It stays the same object as long as the home is in the tables. ``breaker`` is its circuit breaker, and
+    ``timeouts`` are its model's.
+
+    Args:
+        home: The home as the last table has it.
+        support: What it can do for a request.
+        config: Its model's part of the configuration.
+    """
+
+    __slots__ = ("_probe", "breaker", "support", "timeouts")
+
+    def __init__(self, home: HomeView, support: Support, config: ModelConfig) -> None:
+        super().__init__(home)
+        self.support = support
+        self.timeouts = config.timeouts
+        self.breaker = Breaker(config.breaker.failures, config.breaker.cool_down)
+        self._probe: tuple[int, Answer] | None = None
+
+    def update(self, home: HomeView, support: Support) -> None:
+        """Take over what a new table says; a home that has been somewhere else is judged afresh."""
+        if (home.state, home.address) != (self.home.state, self.home.address):
+            self.breaker.reset()
+            self._probe = None
+        self.home = home
+        self.support = support
+
+    def admits(self, now: float) -> bool:
+        """Tell whether the breaker would let a request pass."""
+        if self._probe is not None:
+            permit, answer = self._probe
+            if answer.first_at is not None and self.breaker.began(permit):
+                self._told_closed()
+        return self.breaker.admits(now)
+
+    def enter(self, answer: Answer) -> int | None:
+        """Count a request in and return its permit, or ``None`` where the breaker is open by now.
+
+        Args:
+            answer: What the home's answer is poured into; if this request is the probe, others may follow
+                as soon as the answer has begun.
+        """
+        breaker = self.breaker
+        permit = breaker.enter(0.0 if breaker.closed else time.monotonic())
+        if permit is not None:
+            self.in_flight += 1
+            if not breaker.closed:
+                self._probe = permit, answer
+        return permit
+
+    def leave(self, permit: int, error: RouterError | None) -> None:
+        """Count a request out, once, and judge the home by how it ended."""
+        self.in_flight -= 1
+        breaker = self.breaker
+        if error is None:
+            if breaker.succeeded(permit):
+                self._told_closed()
+        elif is_fault_of_home(error):
+            now = time.monotonic()
+            if breaker.failed(permit, now):
+                told = "home %s has failed %s; it is left alone for %.0f s, then probed"
+                times = f"{breaker.limit} times in a row" if breaker.trips == 1 else "its probe"
+                log.warning(told, self.home.id, times, breaker.wait(now))
+        else:
+            breaker.released(permit, time.monotonic())
+        if self._probe is not None and self._probe[0] == permit:
+            self._probe = None
+
+    def _told_closed(self) -> None:
+        self._probe = None
+        log.info("home %s answers again", self.home.id)
+
+
+def is_fault_of_home(error: RouterError) -> bool:
+    """Tell whether an error counts for the breaker: 5xx, timeouts and broken connections do.
+
+    A full queue does not, nor a client's mistake or departure, nor a server that does not know our key:
+    another pause would not heal it, and a client might be able to provoke it.
+    """
+    return isinstance(error, ModelUnavailable) and not isinstance(error, HomeMisconfigured)
