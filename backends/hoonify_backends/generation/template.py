@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hoonify_router.errors import InvalidRequest, InvalidValue, Unsupported
-from hoonify_router.types import Message, RefusalPart, TextPart
+from hoonify_backends.generation.tools.formats import tool_format
+from hoonify_backends.generation.tools.turns import (
+    calls_in_text,
+    results_in_text,
+    with_description,
+)
+from hoonify_backends.generation.turns import Turn, read_turn, tool_for_template
+from hoonify_router.errors import InvalidRequest, InvalidValue
+from hoonify_router.types import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_ASKED: Turn = {"role": "user", "content": "probe_question"}
+_CALLED: Turn = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {
+            "id": "probe0000",  # as long as the ids that some templates insist on
+            "type": "function",
+            "function": {"name": "probe_name", "arguments": {"probe_key": "probe_value"}},
+        }
+    ],
+}
+_RETURNED: Turn = {
+    "role": "tool",
+    "name": "probe_name",
+    "tool_call_id": "probe0000",
+    "content": "probe_result",
+}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "probe_name",
+        "description": "probe",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token")
 
 
@@ -22,15 +56,22 @@ class _Refused(Exception):
 class ChatTemplate:
     """Renders conversations as Hugging Face's ``apply_chat_template`` does.
 
+    What a template leaves out, of tools, of earlier calls and of their results, is told in text instead, in
+    the format in which the model is to write calls. What it leaves out is found by trying.
+
     Args:
         source: The Jinja template.
         tokenizer_config: ``tokenizer_config.json``, for the special tokens that templates name.
+        tool_parser: Name of the format of calls; without one, the plain format of ours.
 
     Raises:
         jinja2.TemplateError: The source is not a template.
+        ValueError: There is no such format.
     """
 
-    def __init__(self, source: str, tokenizer_config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, source: str, tokenizer_config: Mapping[str, Any], tool_parser: str | None = None
+    ) -> None:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(
@@ -40,7 +81,10 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _now
         self._template = environment.from_string(source)
+        self._format = tool_format(tool_parser)
         self._knows_developer = "developer" in source
+        # Mistral's templates refuse any id that is not nine letters and digits.
+        self._short_ids = "length != 9" in source or "length == 9" in source
         self._given = {
             name: text
             for name in _SPECIAL_TOKENS
@@ -74,15 +118,13 @@ class ChatTemplate:
                     f"'{name}' cannot be set through chat_template_kwargs.",
                     param=f"chat_template_kwargs.{name}",
                 )
-        plain = [self._plain(message, place) for place, message in enumerate(messages)]
-        values = {
-            "tools": tools or None,
-            "documents": None,
-            "add_generation_prompt": True,
-            **self._given,
-        }
+        turns = [
+            read_turn(message, place, self._knows_developer, self._short_ids)
+            for place, message in enumerate(messages)
+        ]
+        turns, known_tools = self._with_tools(turns, tools)
         try:
-            return self._template.render(values | dict(extra or {}), messages=plain)
+            return self._render(turns, known_tools, extra)
         except _Refused as exc:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {exc}", param="messages"
@@ -101,48 +143,62 @@ class ChatTemplate:
                 param="messages",
             ) from exc
 
-    def _plain(self, message: Message, place: int) -> dict[str, Any]:
-        role: str = message.role
-        if role == "developer" and not self._knows_developer:
-            role = "system"  # OpenAI's newer name for the same
-        plain: dict[str, Any] = {"role": role, "content": _text(message, place)}
-        for name in ("name", "tool_call_id", "reasoning_content"):
-            if (value := getattr(message, name)) is not None:
-                plain[name] = value
-        if message.tool_calls:
-            plain["tool_calls"] = [_with_parsed_arguments(call) for call in message.tool_calls]
-        return plain
+    def _render(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        values = {"tools": tools, "documents": None, "add_generation_prompt": True, **self._given}
+        return self._template.render(values | dict(extra or {}), messages=list(turns))
 
+    def _with_tools(
+        self, turns: list[Turn], tools: Sequence[Mapping[str, Any]] | None
+    ) -> tuple[list[Turn], list[dict[str, Any]] | None]:
+        """Return the conversation as this template can tell it, and the tools that it can list."""
+        if any(turn["role"] == "tool" for turn in turns) and not self._knows_results:
+            turns = results_in_text(turns)
+        if any("tool_calls" in turn for turn in turns) and not self._knows_calls:
+            turns = calls_in_text(turns, self._format)
+        if not tools:
+            return turns, None
+        listed = [tool_for_template(tool) for tool in tools]
+        if self._knows_tools:
+            return turns, listed
+        text = self._format.describe(listed)
+        return with_description(turns, text, system=self._knows_system), None
 
-def _text(message: Message, place: int) -> str:
-    content = message.content
-    if content is None:
-        return message.refusal or ""
-    if isinstance(content, str):
-        return content
-    texts = []
-    for part_place, part in enumerate(content):
-        if isinstance(part, TextPart):
-            texts.append(part.text)
-        elif isinstance(part, RefusalPart):
-            texts.append(part.refusal)
-        else:
-            raise Unsupported(
-                "This model reads text only.", param=f"messages[{place}].content[{part_place}]"
-            )
-    return "\n".join(texts)
+    @cached_property
+    def _knows_tools(self) -> bool:
+        return self._shows([_ASKED], "probe_name", tools=[_TOOL])
 
+    @cached_property
+    def _knows_system(self) -> bool:
+        return self._shows([{"role": "system", "content": "probe_system"}, _ASKED], "probe_system")
 
-def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool call with its arguments as an object: clients send JSON text, templates want to walk it."""
-    function = call.get("function")
-    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
-        return call
-    try:
-        arguments = json.loads(function["arguments"])
-    except ValueError:
-        return call
-    return {**call, "function": {**function, "arguments": arguments}}
+    @cached_property
+    def _knows_calls(self) -> bool:
+        shown = ("probe_name", "probe_value")
+        return self._shows([_ASKED, _CALLED, _RETURNED], *shown) or self._shows(
+            [_ASKED, _CALLED, _ASKED], *shown
+        )
+
+    @cached_property
+    def _knows_results(self) -> bool:
+        return self._shows([_ASKED, _CALLED, _RETURNED], "probe_result")
+
+    def _shows(
+        self,
+        turns: Sequence[Turn],
+        *texts: str,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> bool:
+        """Tell whether the template renders a conversation with these texts in it."""
+        try:
+            rendered = self._render(turns, tools)
+        except Exception:  # whatever a template stumbles over, it does not show it
+            return False
+        return all(text in rendered for text in texts)
 
 
 def _content(token: Any) -> str | None:

@@ -91,10 +91,11 @@ def test_earlier_tool_calls_reach_the_template_as_objects() -> None:
     message = Message("assistant", tool_calls=[call, broken])
     tool = Message("tool", "3", name="f", tool_call_id="1")
     source = (
-        "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments }};"
-        "{% endfor %}{{ m.tool_call_id or '' }}{{ m.name or '' }}{% endfor %}"
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.name }}"
+        "{{ c.function.arguments }};{% endfor %}{{ m.tool_call_id or '' }}{{ m.name or '' }}"
+        "{% if not m.tool_calls %}{{ m.content }}{% endif %}{% endfor %}"
     )
-    assert render(source, [message, tool]) == "{'x': 1};{x;1f"
+    assert render(source, [message, tool]) == "f{'x': 1};f{x;1f3"
 
 
 def test_extra_values_reach_the_template() -> None:

@@ -110,8 +110,10 @@ class JsonFormat(ToolFormat):
 
     def grammar(self, calls: Calls, grammars: Grammars) -> str:
         """Return the grammar of an answer that calls as it may or must."""
+        # Models that have a token for it may begin with it, and some do.
+        tags = [f"{grammars.marker(tag)}? " for tag in self.markers if grammars.is_token(tag)]
         rules = [
-            f"calls: {calls.repeated('call', literal(self.separator))}",
+            f"calls: {''.join(tags)}{calls.repeated('call', literal(self.separator))}",
             *json_calls(calls, self.key),
         ]
         return bare_grammar(calls, grammars, r"\{", self.markers, iter(rules))
