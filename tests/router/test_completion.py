@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
+from tests.router.reading import published, strict
 
 from hoonify_router.completion import Completion
 from hoonify_router.errors import EngineDead, RouterError
-from hoonify_router.types import Usage
+from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 
 class Mail:
@@ -37,7 +38,8 @@ def read(mail: Mail) -> dict[str, Any]:
     ((status, body),) = mail.sent
     assert status == 200
     told: dict[str, Any] = json.loads(body)
-    ChatCompletion.model_validate(told, strict=True)
+    strict(ChatCompletion.model_validate(told, strict=True))
+    published("CreateChatCompletionResponse", told)
     assert set(told) <= {"id", "object", "created", "model", "choices", "usage"}
     for choice in told["choices"]:
         assert set(choice) == {"index", "message", "logprobs", "finish_reason"}
@@ -74,16 +76,59 @@ def test_texts_come_together() -> None:
 
 
 def test_tool_calls_have_no_content() -> None:
-    """Null content, and the calls as the engine told them."""
+    """Null content, and each call in one piece under an id of its own."""
     answer, mail, _ = make()
-    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    answer.parts({"tool_calls": calls}, 0, None)
+    answer.text("", 0, [TokenLogprob(b"<call>", -0.5)])
+    answer.tool_call(ToolCall(0, "f", '{"a"'))
+    answer.tool_call(ToolCall(1, "g"), "call_theirs")
+    answer.tool_call(ToolCall(0, "", ":1}"))
     answer.finish("tool_calls")
     answer.complete()
     answer.close()
-    message = read(mail)["choices"][0]["message"]
+    choice = read(mail)["choices"][0]
+    message = choice["message"]
     assert message["content"] is None
-    assert message["tool_calls"] == calls
+    first, second = message["tool_calls"]
+    assert first["id"].startswith("call_")
+    assert first["type"] == "function"
+    assert first["function"] == {"name": "f", "arguments": '{"a":1}'}
+    assert second["id"] == "call_theirs"
+    assert second["function"] == {"name": "g", "arguments": ""}
+    assert choice["logprobs"]["content"][0]["token"] == "<call>"
+    assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_text_beside_tool_calls_stays() -> None:
+    """Some models explain what they do."""
+    answer, mail, _ = make()
+    answer.text("Let me see.")
+    answer.tool_call(ToolCall(0, "f", "{}"))
+    answer.finish("tool_calls")
+    answer.complete()
+    answer.close()
+    assert read(mail)["choices"][0]["message"]["content"] == "Let me see."
+
+
+def test_calls_with_gaps_break_the_answer() -> None:
+    """The same truth as in streams."""
+    answer, mail, ends = make()
+    answer.tool_call(ToolCall(1, "f"))
+    assert isinstance(ends[0], EngineDead)
+    assert mail.sent == []
+
+
+def test_log_probabilities_are_told_token_by_token() -> None:
+    """With the exact bytes of half a character."""
+    answer, mail, _ = make()
+    answer.text("", 0, [])
+    answer.text("é", 0, [TokenLogprob(b"\xc3", -0.5), TokenLogprob(b"\xa9", float("-inf"))])
+    answer.finish("stop")
+    answer.complete()
+    answer.close()
+    logprobs = read(mail)["choices"][0]["logprobs"]
+    assert logprobs["refusal"] is None
+    assert [one["bytes"] for one in logprobs["content"]] == [[0xC3], [0xA9]]
+    assert [one["logprob"] for one in logprobs["content"]] == [-0.5, -9999.0]
 
 
 def test_a_refusal_stands_where_the_schema_wants_it() -> None:

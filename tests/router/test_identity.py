@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hoonify_router.identity import Names
+from hoonify_router.identity import Names, call_id
 
 
 def test_names_are_unique() -> None:
@@ -28,3 +28,17 @@ def test_a_sane_id_of_the_client_s_is_taken(wanted: str) -> None:
 def test_anything_else_is_replaced(wanted: str | None) -> None:
     """It will stand in logs and headers."""
     assert Names().request_id(wanted).startswith("req_")
+
+
+def test_calls_have_ids_as_unique_as_their_answers() -> None:
+    """Of any choice, of any number."""
+    names = Names()
+    made = {
+        call_id(answer_id, index, number)
+        for answer_id in (names.completion_id(), names.completion_id())
+        for index in (0, 1, 17, 127)
+        for number in (0, 1, 16, 256, 4096)
+    }
+    assert len(made) == 40
+    assert all(one.startswith("call_") and one.isascii() for one in made)
+    assert names.text_id().startswith("cmpl-")

@@ -8,20 +8,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.router.reading import Sheet, read_stream
+from tests.router.reading import Sheet, published, read_stream
 
 from hoonify_router.chat_chunks import ChatChunks
+from hoonify_router.chunks import Chunks
 from hoonify_router.errors import Cancelled, EngineDead, RouterError, envelope
 from hoonify_router.stream import EventStream, end_with_error
-from hoonify_router.types import Usage
+from hoonify_router.text_chunks import TextChunks
+from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 
 def make(
-    choices: int = 1, with_usage: bool = False
+    choices: int = 1, with_usage: bool = False, kind: type[Chunks] = ChatChunks
 ) -> tuple[EventStream, Sheet, list[RouterError | None]]:
     """Return a stream, what it writes on, and how it ended."""
     sheet, ends = Sheet(), []
-    chunks = ChatChunks("chatcmpl-1", 1_760_000_000, "tiny-chät", with_usage)
+    chunks = kind("chatcmpl-1", 1_760_000_000, "tiny-chät", with_usage)
     stream = EventStream(sheet, chunks, choices, lambda: ends.append(stream.error))
     return stream, sheet, ends
 
@@ -113,6 +115,8 @@ def test_an_engine_that_stops_speaking_has_not_finished() -> None:
         ("finish", "text"),
         ("finish", "reasoning"),
         ("finish", "parts"),
+        ("finish", "tool_call"),
+        ("finish", "logprobs"),
         ("finish", "finish"),
         ("finish", "escaped"),
     ],
@@ -123,6 +127,8 @@ def test_nobody_speaks_after_the_finish(first: str, second: str) -> None:
         "text": lambda s: s.text("x"),
         "reasoning": lambda s: s.reasoning("x"),
         "parts": lambda s: s.parts({"content": "x"}),
+        "tool_call": lambda s: s.tool_call(ToolCall(0, "f")),
+        "logprobs": lambda s: s.text("", 0, [TokenLogprob(b"x", -1.0)]),
         "finish": lambda s: s.finish("stop"),
         "escaped": lambda s: s.escaped([b"x"]),
     }
@@ -179,12 +185,121 @@ def test_a_client_that_leaves_ends_the_answer() -> None:
     assert sheet.data == written
 
 
+def test_tool_calls_become_openai_s_deltas() -> None:
+    """Id, type and name with the first piece only; the role is told first, without a text."""
+    stream, sheet, _ = make()
+    stream.tool_call(ToolCall(0, "weather", '{"ci'))
+    stream.tool_call(ToolCall(0, "", 'ty":"Rome"}'))
+    stream.tool_call(ToolCall(0))
+    stream.tool_call(ToolCall(1, "time"))
+    stream.tool_call(ToolCall(0, "", " "))
+    stream.finish("tool_calls")
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    (first, second) = read.calls[0]
+    assert first[1:] == ["weather", '{"city":"Rome"} ']
+    assert second[1:] == ["time", ""]
+    assert first[0] != second[0]
+    assert first[0].startswith("call_")
+    assert read.finishes == {0: "tool_calls"}
+    assert len(read.chunks) == 6, "an empty piece says nothing"
+    assert read.chunks[0].choices[0].delta.content is None
+    for chunk in read.chunks:
+        published("CreateChatCompletionStreamResponse", chunk.model_dump(exclude_unset=True))
+
+
+def test_an_engine_s_own_id_of_a_call_stays() -> None:
+    """It may know it again."""
+    stream, sheet, _ = make()
+    stream.tool_call(ToolCall(0, "f"), "call_theirs")
+    stream.finish("tool_calls")
+    stream.complete()
+    settle(stream, sheet)
+    assert read_stream(sheet.data, with_usage=False).calls[0][0][0] == "call_theirs"
+
+
+def test_ids_of_calls_differ_between_choices() -> None:
+    """Each answer has its own calls."""
+    stream, sheet, _ = make(choices=2)
+    for index in (0, 1):
+        stream.tool_call(ToolCall(0, "f", "{}", index))
+        stream.finish("tool_calls", index)
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    assert read.calls[0][0][0] != read.calls[1][0][0]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [ToolCall(0, "", "{}")],
+        [ToolCall(1, "f")],
+        [ToolCall(-1, "f")],
+        [ToolCall(-1, "", "x")],
+        [ToolCall(0, "f"), ToolCall(0, "f")],
+        [ToolCall(0, "f"), ToolCall(2, "g")],
+        [ToolCall(0, "f"), ToolCall(1, "", "{}")],
+        [ToolCall(0, "f", "", 1)],
+    ],
+)
+def test_calls_with_gaps_break_the_answer(calls: list[ToolCall]) -> None:
+    """A number without a name first, or a name twice."""
+    stream, sheet, ends = make()
+    stream.text("a")
+    for call in calls:
+        stream.tool_call(call)
+    assert isinstance(ends[0], EngineDead)
+    settle(stream, sheet)
+    assert read_stream(sheet.data, with_usage=False).error is not None
+
+
+def test_log_probabilities_go_with_their_text() -> None:
+    """Also those of tokens whose text became something else."""
+    stream, sheet, _ = make()
+    stream.text("é", 0, [TokenLogprob(b"\xc3", -0.5), TokenLogprob(b"\xa9", -1.0, [(b"x", -0.1)])])
+    stream.text("", 0, [TokenLogprob(b"<tool>", -2.0)])
+    stream.text("b")
+    stream.finish("stop")
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=False)
+    assert read.texts == {0: "éb"}
+    assert [bytes(one["bytes"]) for one in read.logprobs[0]] == [b"\xc3", b"\xa9", b"<tool>"]
+    assert read.logprobs[0][1]["top_logprobs"] == [{"token": "x", "logprob": -0.1, "bytes": [120]}]
+    for chunk in read.chunks:
+        published("CreateChatCompletionStreamResponse", chunk.model_dump(exclude_unset=True))
+
+
+def test_a_completion_s_stream_has_no_roles() -> None:
+    """Only texts, in the shape of a whole completion."""
+    sheet = Sheet()
+    chunks = TextChunks("cmpl-1", 1, "m", with_usage=True)
+    stream = EventStream(sheet, chunks, 2, lambda: None)
+    stream.text("a", 1, [TokenLogprob(b"a", -1.0)])
+    stream.escaped([b"x", b"y"])
+    stream.finish("length", 0)
+    stream.parts({"content": "z"}, 1)
+    stream.finish("stop", 1)
+    stream.count(Usage(1, 2))
+    stream.complete()
+    settle(stream, sheet)
+    read = read_stream(sheet.data, with_usage=True, kind="completion")
+    assert read.texts == {0: "xy", 1: "az"}
+    assert read.finishes == {0: "length", 1: "stop"}
+    assert read.logprobs == {1: [("a", 0)]}
+    assert read.usage is not None
+
+
 CALLS = st.one_of(
     st.tuples(st.just("text"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("reasoning"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("parts"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("finish"), st.sampled_from(["stop", "length", "bad"]), st.integers(-1, 3)),
     st.tuples(st.just("escaped"), st.text(max_size=5), st.just(0)),
+    st.tuples(st.just("weighed"), st.text(max_size=5), st.integers(-1, 3)),
+    st.tuples(st.just("call"), st.tuples(st.integers(-1, 2), st.booleans()), st.integers(-1, 3)),
     st.tuples(st.just("count"), st.integers(0, 9), st.integers(0, 9)),
     st.tuples(st.sampled_from(["cork", "uncork"]), st.none(), st.none()),
     st.tuples(st.just("complete"), st.none(), st.none()),
@@ -199,6 +314,11 @@ def play(stream: EventStream, call: tuple[str, Any, Any]) -> None:
         stream.parts({"content": first}, second)
     elif what == "escaped":
         stream.escaped([json.dumps(first)[1:-1].encode()])
+    elif what == "weighed":
+        stream.text(first, second, [TokenLogprob(first.encode(), -1.0)])
+    elif what == "call":
+        number, named = first
+        stream.tool_call(ToolCall(number, "f" if named else "", "{}", second))
     elif what == "count":
         stream.count(Usage(first, second))
     elif what in ("complete", "cork", "uncork"):
@@ -209,12 +329,17 @@ def play(stream: EventStream, call: tuple[str, Any, Any]) -> None:
         getattr(stream, what)(first, second)
 
 
-@given(st.lists(CALLS, max_size=12), st.integers(1, 3), st.booleans())
+@given(
+    st.lists(CALLS, max_size=12),
+    st.integers(1, 3),
+    st.sampled_from([ChatChunks, TextChunks]),
+    st.booleans(),
+)
 def test_whatever_an_engine_does_the_stream_is_true(
-    calls: list[tuple[str, Any, Any]], choices: int, with_usage: bool
+    calls: list[tuple[str, Any, Any]], choices: int, kind: type[Chunks], with_usage: bool
 ) -> None:
     """Exactly one end is told; a clean one only if every choice finished and nothing contradicted it."""
-    stream, sheet, ends = make(choices, with_usage)
+    stream, sheet, ends = make(choices, with_usage, kind)
     for call in calls:
         play(stream, call)
     if not stream.ended:
@@ -224,7 +349,7 @@ def test_whatever_an_engine_does_the_stream_is_true(
     if not sheet.writes:
         assert stream.error is not None, "an empty answer needs a status that says why"
         return
-    read = read_stream(sheet.data, with_usage)
+    read = read_stream(sheet.data, with_usage, "chat" if kind is ChatChunks else "completion")
     if stream.error is None:
         assert read.error is None
         assert set(read.finishes) == set(range(choices))
@@ -234,7 +359,7 @@ def test_whatever_an_engine_does_the_stream_is_true(
         assert read.usage is None
     said: dict[int, str] = {}
     for what, first, second in calls:
-        if what in ("text", "parts", "escaped"):
+        if what in ("text", "parts", "escaped", "weighed"):
             said[second] = said.get(second, "") + first
     for index, text in read.texts.items():
         assert said.get(index, "").startswith(text)

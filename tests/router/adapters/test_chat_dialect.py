@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion
+from tests.router.reading import Mail, published, strict
 
 from hoonify_router.adapters.chat_dialect import ChatDialect
 from hoonify_router.completion import Completion
 from hoonify_router.errors import EngineDead, Overloaded, RouterError
-
-
-class Mail:
-    def __init__(self) -> None:
-        self.body = b""
-
-    def send(self, status: int, body: bytes) -> None:
-        self.body = body
 
 
 def pour(told: Any, choices: int = 1) -> tuple[dict[str, Any], RouterError | None]:
@@ -31,7 +24,8 @@ def pour(told: Any, choices: int = 1) -> tuple[dict[str, Any], RouterError | Non
         return {}, answer.error
     answer.close()
     read: dict[str, Any] = json.loads(mail.body)
-    ChatCompletion.model_validate(read, strict=True)
+    strict(ChatCompletion.model_validate(read, strict=True))
+    published("CreateChatCompletionResponse", read)
     return read, None
 
 
@@ -108,6 +102,41 @@ def test_tool_calls_reasoning_and_logprobs_stay() -> None:
     assert choice["finish_reason"] == "tool_calls"
 
 
+def test_tool_calls_are_made_openai_s() -> None:
+    """SGLang's have null numbers, others no ids and extras of their own."""
+    calls = [
+        {
+            "index": None,
+            "id": "a",
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}"},
+        },
+        {"index": 0, "function": {"name": "g", "arguments": None, "x": 1}, "extra": 5},
+        {"id": "c", "type": "custom", "custom": {"name": "h", "input": "text"}},
+    ]
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    told = pour(completion(message, finish_reason="tool_calls"))[0]["choices"][0]["message"]
+    assert told["content"] is None
+    first, second, third = told["tool_calls"]
+    assert first == {k: v for k, v in calls[0].items() if k != "index"}
+    assert second["id"].startswith("call_ours")
+    assert second["function"] == {"name": "g", "arguments": ""}
+    assert third == calls[2]
+
+
+def test_annotations_stay_and_unknown_parts_go() -> None:
+    """A cited page is part of the schema."""
+    page = {"start_index": 0, "end_index": 2, "title": "t", "url": "https://example.com"}
+    message = {
+        "content": "hi",
+        "annotations": [{"type": "url_citation", "url_citation": {**page, "x": 1}, "x": 1}],
+        "hidden_states": [1],
+    }
+    told = pour(completion(message))[0]["choices"][0]["message"]
+    assert told["annotations"] == [{"type": "url_citation", "url_citation": page}]
+    assert set(told) == {"role", "content", "refusal", "annotations"}
+
+
 def test_choices_in_any_order_end_up_in_ours() -> None:
     """By their index."""
     told = completion({"role": "assistant", "content": "second"}, index=1)
@@ -125,6 +154,8 @@ def test_choices_in_any_order_end_up_in_ours() -> None:
         ({"choices": []}, EngineDead),
         ({"object": "list"}, EngineDead),
         ({"error": {"message": "queue is full", "code": 503}}, Overloaded),
+        ({"object": "error", "message": "queue is full", "code": 503}, Overloaded),
+        (completion({"tool_calls": [{"function": {"arguments": "{}"}}]}), EngineDead),
         (completion({"content": "x"}, finish_reason=None), EngineDead),
         (completion({"content": "x"}, finish_reason="abort"), EngineDead),
         (completion({"content": "x"}, index=5), EngineDead),

@@ -26,6 +26,7 @@ from hoonify_router.errors import (
     Overloaded,
     PayloadTooLarge,
     RouterError,
+    WrongEndpoint,
 )
 
 FLAT = {"object": "error", "message": "bad grammar", "type": "BadRequestError", "code": 400}
@@ -95,6 +96,9 @@ def test_each_status_has_its_error(status: int, told: Any, kind: type[RouterErro
         "cannot reach http://10.0.0.5:30000/v1",
         "connect to 10.0.0.5 failed",
         "localhost refused",
+        "no such file: /weights",
+        "connect to [fe80::1]:30000",
+        "sglang:30000 is down",
         "gpu-7.internal is down",
         'File "server.py", line 7, in serve',
         "Traceback (most recent call last)",
@@ -166,3 +170,28 @@ def test_a_breakdown_tells_whether_anything_was_sent() -> None:
         told = breakdown(error)
         assert type(told) is EngineDead
         assert "10.0.0.5" not in told.message
+
+
+@pytest.mark.parametrize("message", ["use </think> here", "tokens/second", "read and/or write"])
+def test_not_every_slash_is_a_path(message: str) -> None:
+    """What helps the client is told."""
+    assert refuse(400, {"message": message}).message == message
+
+
+def test_an_endpoint_that_a_server_lacks_is_the_wrong_one() -> None:
+    """A server without embeddings is no broken home; one without the model is."""
+    for status in (404, 405, 501):
+        error = refusal(status, {}, b'{"detail":"Not Found"}', "embedding")
+        assert isinstance(error, WrongEndpoint)
+    told = b'{"message":"The model `x` does not exist."}'
+    assert not isinstance(refusal(404, {}, told, "embedding"), WrongEndpoint)
+    assert not isinstance(refusal(404, {}, b"", "chat"), WrongEndpoint)
+
+
+def test_a_prompt_that_is_too_long_has_the_name_of_its_field() -> None:
+    """Each kind of request has another."""
+    told = b'{"message":"longer than the model\'s context length"}'
+    assert refusal(400, {}, told).param == "messages"
+    assert refusal(400, {}, told, "completion").param == "prompt"
+    assert refusal(400, {}, told, "embedding").param == "input"
+    assert refuse(400, {"error": {"message": "x", "param": "dimensions"}}).param == "dimensions"

@@ -15,6 +15,7 @@ from hoonify_router.adapters.server import ServerAdapter
 from hoonify_router.answer import Answer
 from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.completion import Completion
+from hoonify_router.embeddings import Embeddings
 from hoonify_router.errors import (
     ContextLengthExceeded,
     EngineDead,
@@ -24,8 +25,9 @@ from hoonify_router.errors import (
     Overloaded,
     RouterError,
 )
-from hoonify_router.parsing import parse_chat
+from hoonify_router.parsing import parse_chat, parse_completion, parse_embedding
 from hoonify_router.stream import EventStream
+from hoonify_router.text_chunks import TextChunks
 from hoonify_router.types import HomeView
 
 from .conftest import Session, Upstream
@@ -164,6 +166,49 @@ async def test_a_stream_is_passed_on_as_it_comes(
     answer.close()
     assert read_stream(sheet.data, with_usage=False).texts == {0: "ab"}
     assert bodies[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_completions_and_embeddings_have_endpoints_of_their_own(
+    upstream: Upstream, adapter: ServerAdapter
+) -> None:
+    """With the same key, name and questions about usage."""
+    seen = []
+
+    async def script(session: Session) -> None:
+        while True:
+            head, body = await session.request()
+            seen.append((head.split()[1], json.loads(body)))
+            if b"embeddings" in head:
+                told = b'{"data":[{"embedding":[1,2]}],"usage":{"prompt_tokens":1}}'
+                length = b"content-length: %d\r\n\r\n" % len(told)
+                await session.send(b"HTTP/1.1 200 OK\r\n" + length + told)
+            else:
+                told = b'data: {"choices":[{"text":"a","finish_reason":"stop"}]}\n\n'
+                await session.send(STREAM_HEAD + framed(told.decode()) + b"0\r\n\r\n")
+
+    upstream.script = script
+    body = b'{"model":"m","prompt":"x","stream":true}'
+    task = Job("req-1", parse_completion(body), body, home(upstream.url))
+    sheet, done = Sheet(), asyncio.Event()
+    answer: Answer = EventStream(sheet, TextChunks("cmpl-1", 1, "m", False), 1, done.set)
+    await adapter.start(task, answer)
+    await done.wait()
+    answer.close()
+    assert read_stream(sheet.data, with_usage=False, kind="completion").texts == {0: "a"}
+    body = b'{"model":"m","input":"x"}'
+    request = parse_embedding(body)
+    mail, done = Mail(), asyncio.Event()
+    answer = Embeddings(mail, request, done.set)
+    await adapter.start(Job("req-1", request, body, home(upstream.url)), answer)
+    await done.wait()
+    answer.close()
+    assert json.loads(mail.sent[0])["data"][0]["embedding"] == [1, 2]
+    asked = {"model": "their/Model", "prompt": "x", "stream": True}
+    assert seen == [
+        (b"/v1/completions", {**asked, "stream_options": {"include_usage": True}}),
+        (b"/v1/embeddings", {"model": "their/Model", "input": "x"}),
+    ]
+    assert upstream.connections == 1
 
 
 async def test_the_connection_is_kept_after_a_stream(

@@ -373,6 +373,154 @@ def test_logprobs_come_through() -> None:
     assert [c.choices[0].logprobs is not None for c in read.chunks] == [False, True, True, False]
 
 
+def calling(*calls: dict[str, Any], **more: Any) -> bytes:
+    return event(chunk({"tool_calls": list(calls), **more}))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        # OpenAI, SGLang
+        [
+            {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}},
+            {"index": 0, "function": {"arguments": "{}"}},
+            {
+                "index": 1,
+                "id": "b",
+                "type": "function",
+                "function": {"name": "g", "arguments": "{}"},
+            },
+        ],
+        # with gaps
+        [
+            {
+                "index": 2,
+                "id": "a",
+                "type": "function",
+                "function": {"name": "f", "arguments": "{}"},
+            },
+            {
+                "index": 5,
+                "id": "b",
+                "type": "function",
+                "function": {"name": "g", "arguments": "{}"},
+            },
+        ],
+        # the name in every piece, nulls, extras
+        [
+            {"index": 0, "id": "a", "function": {"name": "f", "arguments": None}, "extra": 1},
+            {"index": 0, "id": None, "type": None, "function": {"name": "f", "arguments": "{"}},
+            {"index": 0, "id": "a", "function": {"name": "f", "arguments": "}", "extra": {}}},
+            {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}},
+        ],
+        # all under number 0
+        [
+            {
+                "index": 0,
+                "id": "a",
+                "type": "function",
+                "function": {"name": "f", "arguments": "{}"},
+            },
+            {
+                "index": 0,
+                "id": "b",
+                "type": "function",
+                "function": {"name": "g", "arguments": "{}"},
+            },
+        ],
+        # without numbers
+        [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    ],
+)
+def test_tool_calls_of_all_dialects_become_openai_s(pieces: list[dict[str, Any]]) -> None:
+    """Numbered without gaps, named once, under the server's own ids."""
+    read = Line().feed(*map(calling, pieces), event(chunk(finish="tool_calls")), DONE).read()
+    told = [["a", "f", "{}"], ["b", "g", "{}"]]
+    assert read.calls == {0: told[: 1 if len(pieces) == 1 else 2]}
+
+
+def test_several_calls_in_one_chunk() -> None:
+    """Each by its number; a call without an id gets ours."""
+    calls = [
+        {"index": place, "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for place, name in enumerate("fg")
+    ]
+    read = Line().feed(calling(*calls), event(chunk(finish="tool_calls")), DONE).read()
+    assert [call[1:] for call in read.calls[0]] == [["f", "{}"], ["g", "{}"]]
+    assert all(call[0].startswith("call_ours") for call in read.calls[0])
+
+
+def test_arguments_without_a_name_are_an_error() -> None:
+    """Nobody could call that."""
+    line = Line().feed(calling({"index": 0, "function": {"arguments": "{}"}}))
+    assert isinstance(line.ends[0], EngineDead)
+
+
+def test_calls_of_custom_tools_come_through() -> None:
+    """Their input is free text."""
+    pieces: list[dict[str, Any]] = [
+        {"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}},
+        {"index": 0, "custom": {"input": "y"}},
+    ]
+    line = Line().feed(*map(calling, pieces), event(chunk(finish="tool_calls")), DONE)
+    assert line.ends == [None]
+    told = b'"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]'
+    assert told in line.sheet.data
+    assert b'"tool_calls":[{"index":0,"custom":{"input":"y"}}]' in line.sheet.data
+
+
+def test_log_probabilities_are_made_openai_s() -> None:
+    """Without what the server adds, with what it leaves out; also where there is no text."""
+    token = {"token": "a", "logprob": None, "extra": 5}
+    entry = {**token, "top_logprobs": [{"token": "b", "logprob": -1, "bytes": [98], "rank": 2}]}
+    bodies = [chunk({"content": "a"}), chunk({"content": ""}), chunk({"content": "b"})]
+    bodies[0]["choices"][0]["logprobs"] = {"content": [entry], "extra": 5}
+    bodies[1]["choices"][0]["logprobs"] = {"content": [token]}
+    bodies[2]["choices"][0]["logprobs"] = {"content": None}
+    read = Line().feed(*map(event, bodies), event(chunk(finish="stop")), DONE).read()
+    assert read.texts == {0: "ab"}
+    assert read.logprobs[0] == [
+        {
+            "token": "a",
+            "logprob": -9999.0,
+            "bytes": None,
+            "top_logprobs": [{"token": "b", "logprob": -1.0, "bytes": [98]}],
+        },
+        {"token": "a", "logprob": -9999.0, "bytes": None, "top_logprobs": []},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400}, 400),
+        ({"object": "error", "message": "The request queue is full.", "code": 503}, 429),
+        ({"error": {"message": "x", "type": "SERVICE_UNAVAILABLE", "code": 503}}, 503),
+        ({"error": "Unauthorized"}, 503),
+        ({"message": "boom"}, 503),
+        ({"detail": "Not Found"}, 503),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_complaint_of_any_form_is_an_error(told: Any, kind: int, begun: bool) -> None:
+    """As the first event it can still be another home's turn; later it is an event."""
+    line = Line()
+    first = event(chunk({"role": "assistant", "content": "", "reasoning_content": None}))
+    line.feed(first, *([event(chunk({"content": "a"}))] if begun else []))
+    line.feed(event(told), DONE)
+    (error,) = line.ends
+    assert error is not None
+    assert error.status == kind
+    assert line.stream.begun == begun
+    assert bool(line.sheet.writes) == begun
+
+
+def test_an_event_that_says_nothing_is_skipped() -> None:
+    """Neither choices nor a complaint."""
+    line = Line().feed(event({"type": "ping"}), event({"id": "x", "prompt_filter_results": []}))
+    assert line.feed(plain("a")).read().texts == {0: "a"}
+
+
 TEXTS = st.lists(
     st.text(min_size=1, max_size=6) | st.just('"finish_reason":"stop"}]}\n\ndata: [DONE]'),
     max_size=6,
