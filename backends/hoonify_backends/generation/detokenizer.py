@@ -211,7 +211,7 @@ class WindowDecoder:
 
     def share(self, token: int, text: str) -> bytes:
         """Return the bytes that the token has in the answer's text."""
-        if token in self._special:
+        if token in self._special or not (text or self._held):
             return b""
         if text and self._alone and _REPLACEMENT not in text:
             return text.encode()  # without the space that may be dropped at the very beginning

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hoonify_router.types import Task
+
+ToolParser = Literal["hermes", "json", "llama3_json", "mistral", "pythonic"]
+"""The ways in which models write calls of functions; ``tools.formats`` reads and writes each."""
 
 PARAMETERS = frozenset(
     {

@@ -79,11 +79,8 @@ class PromptReader:
         structure = None
         if has_structure(request):
             structure = self._structures.read(request)
-        text = self._template.render(
-            request.messages,
-            request.chat_template_kwargs,
-            **({"tools": structure.tools} if structure is not None and structure.tools else {}),
-        )
+        tools = None if structure is None else structure.tools
+        text = self._template.render(request.messages, request.chat_template_kwargs, tools)
         tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
         if not tokens:
             raise InvalidValue("The messages are empty.", param="messages")

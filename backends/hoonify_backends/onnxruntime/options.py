@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from hoonify_backends.generation.defaults import SamplingDefaults
+from hoonify_backends.generation.parameters import ToolParser
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 
@@ -80,7 +81,7 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         ),
     ] = True
     tool_parser: Annotated[
-        str | None,
+        ToolParser | None,
         _says(
             "How this model writes calls of functions, so that they are told from its text. Default: it"
             " calls only where the client forces it to."

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tests.backends.generation.vocabularies import byte_level, sentence_piece
+from tokenizers import Tokenizer
 
 from hoonify_backends.generation.detokenizer import ByteDecoder, Detokenizer, WindowDecoder
 
@@ -21,36 +22,6 @@ TEXTS = [
     "\n\n  indented",
     "Ünïcödé €5",
 ]
-
-
-def byte_level() -> Tokenizer:
-    """A byte-level vocabulary of single bytes, two merges, and added tokens."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {character: i for i, character in enumerate([*alphabet, "Ġt", "he"])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, [("Ġ", "t"), ("h", "e")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken("<|end|>", special=True)])
-    tokenizer.add_tokens([AddedToken("<think>", special=False), AddedToken("日本", special=False)])
-    return tokenizer
-
-
-def sentence_piece() -> Tokenizer:
-    """A vocabulary as SentencePiece makes them: ▁ for a space, bytes for what it does not know."""
-    pieces = ["<unk>", "<s>", "▁", "▁Hel", "lo", "▁wor", "ld", "é", "a", "b", "▁▁"]
-    pieces += [f"<0x{byte:02X}>" for byte in range(256)]
-    vocabulary = {piece: i for i, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
-    tokenizer.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    tokenizer.add_special_tokens([AddedToken("<s>", special=True)])
-    return tokenizer
 
 
 BYTES = byte_level()
@@ -153,3 +124,38 @@ def test_the_shipped_tokenizer_reads_what_it_writes(tokenizer: Any) -> None:
     """With the real vocabulary too."""
     for text in TEXTS:
         assert "".join(pushed(tokenizer, tokenizer.encode(text).ids)) == text
+
+
+def test_special_tokens_may_be_shown() -> None:
+    """Where a parser of calls looks for them; others stay hidden."""
+    end, start = BYTES.token_to_id("<|end|>"), PIECES.token_to_id("<s>")
+    for tokenizer, token, name in ((BYTES, end, "<|end|>"), (PIECES, start, "<s>")):
+        decoder = Detokenizer(tokenizer, frozenset({token})).new()
+        assert decoder.push(token) == name
+        assert decoder.share(token, name) == name.encode()
+
+
+def test_tokens_are_spelled_by_themselves() -> None:
+    """As they are within a text; half a character as its bytes, a special token by its name."""
+    spell = Detokenizer(BYTES).new().spell
+    euro = BYTES.encode("€").ids
+    assert b"".join(map(spell, euro)) == "€".encode()
+    assert spell(BYTES.token_to_id("Ġt")) == b" t"
+    assert spell(BYTES.token_to_id("<|end|>")) == b"<|end|>"
+    assert spell(BYTES.token_to_id("日本")) == "日本".encode()
+    assert spell(100_000) == b""
+    spell = Detokenizer(PIECES).new().spell
+    assert spell(PIECES.token_to_id("▁wor")) == b" wor"
+    assert spell(PIECES.token_to_id("<0xE2>")) == b"\xe2"
+    assert spell(PIECES.token_to_id("<s>")) == b"<s>"
+    assert spell(100_000) == b""
+
+
+def test_a_tokens_share_of_the_text() -> None:
+    """Without the space that is dropped at the beginning; nothing for what is no text."""
+    decoder = Detokenizer(PIECES).new()
+    names = ["<s>", "▁Hel", "lo", "▁wor", "<0xE2>", "<0x82>", "<0xAC>", "é"]
+    tokens = [PIECES.token_to_id(name) for name in names]
+    shares = [decoder.share(token, decoder.push(token)) for token in tokens]
+    expected = [b"", b"Hel", b"lo", b" wor", b"\xe2", b"\x82", b"\xac", "é".encode()]
+    assert shares == expected

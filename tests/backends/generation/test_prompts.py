@@ -8,11 +8,11 @@ import pytest
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.plan import Plan
-from hoonify_backends.generation.prompts import PromptReader
+from hoonify_backends.generation.prompts import PromptReader, is_long
 from hoonify_backends.generation.sampling import Sampling
 from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
-from hoonify_router.errors import ContextLengthExceeded, InvalidValue
+from hoonify_router.errors import ContextLengthExceeded, InvalidValue, Unsupported
 from hoonify_router.types import ChatRequest, CompletionRequest, Message
 
 VOCABULARY = 1280
@@ -140,3 +140,168 @@ def test_the_end_token_may_be_ignored(reader: PromptReader) -> None:
         answer = answer_of(reader.read(request(ignore_eos=ignore)))
         answer.push(1)
         assert (answer.finish is None) is ignore
+
+
+def test_wishes_for_choosing_tokens_are_read(reader: PromptReader) -> None:
+    """Those of OpenAI's that have no default of a model."""
+    wishes = {"frequency_penalty": 0.5, "presence_penalty": -0.5, "logit_bias": {"7": 2, "0": -1}}
+    sampling = reader.read(request(**wishes)).sampling
+    assert (sampling.frequency_penalty, sampling.presence_penalty) == (0.5, -0.5)
+    assert sampling.logit_bias == ((7, 2), (0, -1))
+    assert reader.read(complete(**wishes)).sampling == sampling
+
+
+@pytest.mark.parametrize(
+    "bias",
+    [{"1280": 1}, {"-1": 1}, {"x": 1}, {"": 1}, {"٣": 1}, {"1.0": 1}, {"9" * 30: 1}, {"1": 101}],
+)
+def test_a_bias_for_no_token_or_out_of_range_is_refused(
+    reader: PromptReader, bias: dict[str, float]
+) -> None:
+    """By its name, and with the range in the message."""
+    with pytest.raises(InvalidValue) as caught:
+        reader.read(request(logit_bias=bias))
+    assert caught.value.param == "logit_bias"
+    assert "1279" in caught.value.message or "100" in caught.value.message
+
+
+def test_which_log_probabilities_are_told(reader: PromptReader) -> None:
+    """A flag and a number in a chat, one number in a completion."""
+    assert reader.read(request()).watched is None
+    assert reader.read(request(logprobs=False, top_logprobs=0)).watched is None
+    assert reader.read(request(logprobs=True)).watched == 0
+    assert reader.read(request(logprobs=True, top_logprobs=20)).watched == 20
+    assert reader.read(complete()).watched is None
+    assert reader.read(complete(logprobs=0)).watched == 0
+    assert reader.read(complete(logprobs=5)).watched == 5
+
+
+@pytest.mark.parametrize(
+    ("wishes", "param"),
+    [
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+    ],
+)
+def test_impossible_log_probabilities_are_refused(
+    reader: PromptReader, wishes: dict[str, Any], param: str
+) -> None:
+    """Too many, or without the flag that they need."""
+    with pytest.raises(InvalidValue) as caught:
+        reader.read(request(**wishes))
+    assert caught.value.param == param
+
+
+def test_prompts_of_a_completion(reader: PromptReader, tokenizer: Any) -> None:
+    """A text, texts, tokens, lists of tokens; the tokenizer adds what it adds by itself."""
+    hello, world = (tokenizer.encode(text).ids for text in ("Hello", "a world"))
+    for prompt in ("Hello", ["Hello"], hello, [hello]):
+        assert tokens_of(reader.read(complete(prompt))) == [hello]
+    for prompts in (["Hello", "a world"], [hello, world]):
+        assert tokens_of(reader.read(complete(prompts))) == [hello, world]
+
+
+def test_a_post_processor_adds_its_tokens_to_completions_only(tokenizer: Any) -> None:
+    """A chat's template writes them itself."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    with_start = Tokenizer.from_str(tokenizer.to_str())
+    with_start.post_processor = TemplateProcessing(
+        single="<|end|> $A", special_tokens=[("<|end|>", with_start.token_to_id("<|end|>"))]
+    )
+    template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {})
+    reader = PromptReader(
+        template,
+        with_start,
+        Structures(with_start, VOCABULARY, EOS),
+        defaults=Sampling(),
+        eos=EOS,
+        context_length=32,
+        vocabulary=VOCABULARY,
+    )
+    plain = tokenizer.encode("Hello").ids
+    assert tokens_of(reader.read(complete())) == [[with_start.token_to_id("<|end|>"), *plain]]
+    assert tokens_of(reader.read(request())) == [plain]
+
+
+def test_a_completion_has_sixteen_tokens_unless_it_says_otherwise(reader: PromptReader) -> None:
+    """OpenAI's default; none at all is fine, and more than there is room for is capped."""
+    room = 32 - len(tokens_of(reader.read(complete()))[0])
+    for wish, limit in ((None, 16), (0, 0), (5, 5), (999, room)):
+        [prompt] = reader.read(complete(max_tokens=wish)).prompts
+        assert prompt.limit == limit
+
+
+def test_an_echo_is_the_prompt(reader: PromptReader, tokenizer: Any) -> None:
+    """As it was written, or what its tokens say."""
+    tokens = tokenizer.encode("a world").ids
+    openings = [p.opening for p in reader.read(complete(["Hello", "x"], echo=True)).prompts]
+    assert openings == ["Hello", "x"]
+    assert reader.read(complete(tokens, echo=True)).prompts[0].opening == "a world"
+    assert reader.read(complete(tokens)).prompts[0].opening == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wishes", "error", "param"),
+    [
+        ("", {}, InvalidValue, "prompt"),
+        (["a", ""], {}, InvalidValue, "prompt[1]"),
+        ([5, 1280], {}, InvalidValue, "prompt[1]"),
+        ([[5], [6, -1]], {}, InvalidValue, "prompt[1][1]"),
+        ("a\n" * 40, {}, ContextLengthExceeded, "prompt"),
+        (["a", "a\n" * 40], {}, ContextLengthExceeded, "prompt[1]"),
+        ("a", {"max_tokens": -1}, InvalidValue, "max_tokens"),
+        ("a", {"suffix": "b"}, Unsupported, "suffix"),
+        ("a", {"best_of": 2}, Unsupported, "best_of"),
+        ("a", {"best_of": 1, "n": 2}, InvalidValue, "best_of"),
+        ("a", {"echo": True, "logprobs": 0}, Unsupported, "echo"),
+        ("a", {"logprobs": 6}, InvalidValue, "logprobs"),
+        ("a", {"logit_bias": {"5000": 1}}, InvalidValue, "logit_bias"),
+    ],
+)
+def test_completions_that_cannot_be_served(
+    reader: PromptReader, prompt: Any, wishes: dict[str, Any], error: type[Exception], param: str
+) -> None:
+    """Each by the name of what is wrong."""
+    with pytest.raises(error) as caught:
+        reader.read(complete(prompt, **wishes))
+    assert caught.value.param == param  # type: ignore[attr-defined]
+
+
+def test_best_of_as_many_as_there_are_is_no_wish(reader: PromptReader) -> None:
+    """Nothing would be left out."""
+    assert reader.read(complete(best_of=3, n=3)).n == 3
+
+
+def test_answers_of_one_prompt_share_it(reader: PromptReader) -> None:
+    """An engine reads it once; their indices count through all prompts."""
+    jobs = list(reader.read(complete(["Hello", "a"], n=2)).jobs())
+    assert [job.answer.index for job in jobs] == [0, 1, 2, 3]
+    assert jobs[0].prompt is jobs[1].prompt
+    assert jobs[2].prompt is jobs[3].prompt
+    assert jobs[0].prompt is not jobs[2].prompt
+
+
+def test_an_answers_randomness_is_its_own_and_its_seeds(reader: PromptReader) -> None:
+    """The first of several answers is the only one of a request for one, whatever the prompt's place."""
+
+    def points(asked: CompletionRequest) -> list[float]:
+        return [job.chooser.random.random() for job in reader.read(asked).jobs()]
+
+    several = points(complete(["Hello", "a"], n=3, seed=9))
+    assert several[:3] == several[3:]
+    assert len(set(several)) == 3
+    assert points(complete(seed=9)) == several[:1]
+
+
+def test_what_takes_long_is_read_beside_the_loop() -> None:
+    """Long prompts, many answers, and forms that may have to be compiled."""
+    assert not is_long(request())
+    assert not is_long(complete(["a", "b"], n=4))
+    assert is_long(request("a" * 20_000))
+    assert is_long(complete([5] * 20_000))
+    assert is_long(request(n=17))
+    assert is_long(request(response_format={"type": "json_object"}))
+    assert is_long(request(tools=[{"type": "function", "function": {"name": "f"}}]))
