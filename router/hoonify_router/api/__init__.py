@@ -26,7 +26,7 @@ from hoonify_router.api.middleware import (
     Principal,
     RequestContext,
 )
-from hoonify_router.config.model import HomeConfig, LoadedConfig
+from hoonify_router.config.model import HomeConfig, LoadedConfig, ModelConfig
 
 API_VERSION = (1, 0)
 ENTRY_POINT_GROUP = "hoonify_router"
@@ -48,6 +48,7 @@ __all__ = [
     "LoadedConfig",
     "Middleware",
     "MiddlewareSpec",
+    "ModelConfig",
     "Phase",
     "PluginContext",
     "Principal",

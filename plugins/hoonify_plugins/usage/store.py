@@ -1,0 +1,131 @@
+"""Usage records in the database: put in many at once, asked for in sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Integer, cast, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hoonify_plugins.database.opening import Database
+from hoonify_plugins.database.tables import usage_records as usage
+from hoonify_plugins.usage.record import UsageRecord
+
+Grouping = Literal["key", "model", "day"]
+_DAY = 86400
+_FIELDS = UsageRecord.__struct_fields__
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What requests came to.
+
+    Args:
+        group: The key's id, the model or the day (``2026-11-23``), as was asked.
+        requests: How many there were.
+        failed: How many of them ended with an error.
+        prompt_tokens: And so on, as engines counted them.
+        price: In the currency of the catalog.
+    """
+
+    group: str
+    requests: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    price: float
+
+
+class UsageStore:
+    """Records in the database.
+
+    Args:
+        url: SQLAlchemy's URL of it.
+
+    Raises:
+        DatabaseError: It cannot be opened; any method raises it when it cannot do its work.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def place_of(self, journal: str) -> int:
+        """Return the place in a journal up to which its records are here."""
+        place = select(func.max(usage.c.place)).where(usage.c.journal == journal)
+        with self._database.read() as connection:
+            return connection.execute(place).scalar_one() or 0
+
+    def add(self, journal: str, records: Sequence[tuple[int, UsageRecord]]) -> None:
+        """Keep records, for good when this returns; those that are here already are left as they are.
+
+        Args:
+            journal: Where they stood.
+            records: Each with its place there.
+        """
+        rows = [_row(journal, place, record) for place, record in records]
+        with self._database.write() as connection:
+            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+            connection.execute(insert(usage).on_conflict_do_nothing(), rows)
+
+    def totals(
+        self,
+        by: Grouping,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        key_id: str | None = None,
+    ) -> list[Total]:
+        """Return sums by key, model or day, in their order.
+
+        Args:
+            by: What to add up by.
+            since: From when on, in Unix seconds.
+            until: Until before when.
+            key_id: Of this key only.
+        """
+        group: ColumnElement[Any] = {
+            "key": usage.c.key_id,
+            "model": usage.c.model,
+            "day": cast(func.floor(usage.c.at / _DAY), Integer),
+        }[by]
+        sums = [
+            func.sum(usage.c[name])
+            for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+        ]
+        failed = func.sum(cast(usage.c.error != "", Integer))
+        asked = select(group, func.count(), failed, *sums, func.sum(usage.c.price))
+        if since is not None:
+            asked = asked.where(usage.c.at >= since)
+        if until is not None:
+            asked = asked.where(usage.c.at < until)
+        if key_id is not None:
+            asked = asked.where(usage.c.key_id == key_id)
+        with self._database.read() as connection:
+            rows = connection.execute(asked.group_by(group).order_by(group)).all()
+        return [_total(_day(row[0]) if by == "day" else str(row[0]), row[1:]) for row in rows]
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def _total(group: str, sums: Sequence[Any]) -> Total:
+    requests, failed, prompt, completion, cached, reasoning = map(int, sums[:-1])
+    return Total(
+        group, requests, failed, prompt, completion, cached, reasoning, price=float(sums[-1])
+    )
+
+
+def _row(journal: str, place: int, record: UsageRecord) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in _FIELDS}
+    row["streamed"] = int(record.streamed)
+    return row | {"journal": journal, "place": place}
+
+
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * _DAY, UTC).strftime("%Y-%m-%d")
