@@ -31,11 +31,13 @@ models:
     created: 2026-11-23
     backend: echo
     options: {{context_length: 4096}}
+    breaker: &scripted {{failures: 1000}}
   narrow:
     provider: Hoonify
     context_length: 4096
     backend: echo
     options: {{slots: 1, queue: 0}}
+    breaker: *scripted
   gone:
     provider: Hoonify
     context_length: 4096
@@ -48,6 +50,7 @@ models:
   far-echo:
     {far}
     options: {{model: echo}}
+    breaker: *scripted
 """
 """`narrow` takes one request at a time, `gone` cannot run here at all."""
 
@@ -72,9 +75,9 @@ class Served(Router):
         """Return an unmodified client; it takes nothing that OpenAI's models forbid."""
         return openai.OpenAI(**{**self._defaults, **options})
 
-    def async_client(self) -> openai.AsyncOpenAI:
+    def async_client(self, **options: Any) -> openai.AsyncOpenAI:
         """Return the same for asyncio."""
-        return openai.AsyncOpenAI(**self._defaults)
+        return openai.AsyncOpenAI(**{**self._defaults, **options})
 
     @property
     def _defaults(self) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served.port = port
     served.key_for_all, served.key_for_echo = key_for_all, key_for_echo
     try:
-        served.wait_ready(120)
+        served.wait_ready(60)
         yield served
     finally:
         served.clean_up()

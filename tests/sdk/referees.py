@@ -19,7 +19,19 @@ from pydantic import BaseModel
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "openai" / "openai_schemas.json"
 """OpenAI's components for chat, models, errors, embeddings and completions; not in the repository."""
 
-CATALOG_EXTRAS = frozenset({"Model.context_length", "Model.pricing", "Model.description"})
+CATALOG_EXTRAS = frozenset(
+    f"Model.{field}"
+    for field in (
+        "context_length",
+        "description",
+        "modalities",
+        "parameters",
+        "pricing",
+        "reason",
+        "state",
+        "tasks",
+    )
+)
 """What the catalog tells beyond OpenAI's schema; clients skip it."""
 
 REQUIRED: dict[str, set[str]] = {

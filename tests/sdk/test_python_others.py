@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -12,6 +13,13 @@ import pytest
 from tests.sdk.conftest import Served
 
 SCRIPTED = ("echo", "far-echo")
+
+
+@pytest.fixture
+def lenient(router: Served) -> Iterator[openai.OpenAI]:
+    """The client as everybody has it: the package's models forbid open finishes here, and its own base64."""
+    with router.client(_strict_response_validation=False) as client:
+        yield client
 
 
 # ---------------------------------------------------------------- models
@@ -32,8 +40,9 @@ def test_models_are_listed_and_retrieved(client: openai.OpenAI) -> None:
 # ---------------------------------------------------------------- completions
 
 
-def test_a_completion(client: openai.OpenAI, home: str) -> None:
+def test_a_completion(lenient: openai.OpenAI, home: str) -> None:
     """One prompt goes on, whole and streamed alike."""
+    client = lenient
     request: Any = {"model": home, "prompt": "1, 2, 3, 4,", "max_tokens": 4}
     if not home.endswith("echo"):
         request["temperature"] = 0
@@ -49,8 +58,9 @@ def test_a_completion(client: openai.OpenAI, home: str) -> None:
 
 
 @pytest.mark.parametrize("home", SCRIPTED)
-def test_completions_of_several_prompts(client: openai.OpenAI, home: str) -> None:
+def test_completions_of_several_prompts(lenient: openai.OpenAI, home: str) -> None:
     """The answers of the first prompt come first."""
+    client = lenient
     answer = client.completions.create(model=home, prompt=["a b", "c"], n=2, logprobs=2)
     assert [choice.text for choice in answer.choices] == ["a b", "a b", "c", "c"]
     assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
@@ -70,8 +80,9 @@ def test_completions_of_several_prompts(client: openai.OpenAI, home: str) -> Non
 
 
 @pytest.mark.parametrize("home", SCRIPTED)
-def test_embeddings_in_every_encoding(client: openai.OpenAI, home: str) -> None:
+def test_embeddings_in_every_encoding(lenient: openai.OpenAI, home: str) -> None:
     """As numbers, as base64, and as the package asks by itself; all are the same vector."""
+    client = lenient
     usual = client.embeddings.create(model=home, input="one two")
     numbers = client.embeddings.create(model=home, input="one two", encoding_format="float")
     coded = client.embeddings.create(model=home, input="one two", encoding_format="base64")
@@ -86,8 +97,9 @@ def test_embeddings_in_every_encoding(client: openai.OpenAI, home: str) -> None:
 
 
 @pytest.mark.parametrize("home", SCRIPTED)
-def test_embeddings_of_several_inputs(client: openai.OpenAI, home: str) -> None:
+def test_embeddings_of_several_inputs(lenient: openai.OpenAI, home: str) -> None:
     """In their order, shortened on demand; tokens are inputs, too."""
+    client = lenient
     answer = client.embeddings.create(model=home, input=["one", "two", "one"], dimensions=5)
     assert [item.index for item in answer.data] == [0, 1, 2]
     assert answer.data[0].embedding == answer.data[2].embedding != answer.data[1].embedding
@@ -97,7 +109,7 @@ def test_embeddings_of_several_inputs(client: openai.OpenAI, home: str) -> None:
 
 async def test_the_async_client_does_the_same(router: Served) -> None:
     """Models, completions and embeddings."""
-    async with router.async_client() as client:
+    async with router.async_client(_strict_response_validation=False) as client:
         assert "echo" in [model.id async for model in client.models.list()]
         answer = await client.completions.create(model="echo", prompt="a b")
         assert answer.choices[0].text == "a b"
