@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hoonify_router.errors import InvalidValue, MissingParameter
 from hoonify_router.types import (
     AudioPart,
     ContentPart,
@@ -12,7 +11,12 @@ from hoonify_router.types import (
     RefusalPart,
     TextPart,
 )
+from hoonify_router.validation_complaints import impossible, missing_parameter
+from hoonify_router.validation_shapes import MESSAGE_SHAPES
+from hoonify_router.validation_tools import check_shape
 
+_PLAIN = frozenset({"system", "developer", "user", "assistant"})
+_SAYS = {"tool_calls": "calls tools", "function_call": "calls functions", "audio": "speaks"}
 _TEXT = (TextPart,)
 _PARTS: dict[str, tuple[type, ...]] = {
     "user": (TextPart, ImagePart, AudioPart, FilePart),
@@ -25,34 +29,37 @@ def check_messages(messages: list[Message]) -> None:
 
     Raises:
         MissingParameter: A message lacks what its role needs.
-        InvalidValue: There is no message, or one holds what its role cannot say.
+        InvalidValue: A message holds what its role cannot say.
     """
-    if not messages:
-        raise InvalidValue(
-            "Invalid value for 'messages': there must be at least one.", param="messages"
-        )
     for number, message in enumerate(messages):
-        content = message.content
-        if type(content) is not str or message.role not in ("user", "system"):
+        if (
+            type(message.content) is not str
+            or message.role not in _PLAIN
+            or message.tool_calls is not None
+        ):
             _check_message(message, f"messages[{number}]")
-        if message.tool_calls is not None and message.role != "assistant":
-            _forbid(f"messages[{number}].tool_calls", "only an assistant calls tools")
 
 
 def _check_message(message: Message, path: str) -> None:
     role, content = message.role, message.content
     if content is None:
-        if role != "assistant" or not _says_something(message):
-            _require(f"{path}.content")
+        if role == "assistant":
+            if not _says_something(message):
+                raise missing_parameter(f"{path}.content")
+        elif role != "function":
+            raise missing_parameter(f"{path}.content")
     elif not isinstance(content, str):
         _check_parts(content, role, f"{path}.content")
     if role == "tool" and message.tool_call_id is None:
-        _require(f"{path}.tool_call_id")
+        raise missing_parameter(f"{path}.tool_call_id")
     if role == "function" and message.name is None:
-        _require(f"{path}.name")
-    if role == "assistant" and message.tool_calls is not None:
-        for number, call in enumerate(message.tool_calls):
-            _check_call(call, f"{path}.tool_calls[{number}]")
+        raise missing_parameter(f"{path}.name")
+    for name, shape in MESSAGE_SHAPES.items():
+        value = getattr(message, name)
+        if value is not None:
+            if role != "assistant":
+                raise impossible(f"{path}.{name}", f"only an assistant {_SAYS[name]}")
+            check_shape(value, shape, f"{path}.{name}")
 
 
 def _says_something(message: Message) -> bool:
@@ -67,32 +74,10 @@ def _says_something(message: Message) -> bool:
 
 
 def _check_parts(parts: list[ContentPart], role: str, path: str) -> None:
-    if not parts:
-        _forbid(path, "it must not be empty")
     allowed = _PARTS.get(role, _TEXT)
     for number, part in enumerate(parts):
         if type(part) not in allowed:
             kind = type(part).__struct_config__.tag
-            _forbid(f"{path}[{number}].type", f"a message of role '{role}' cannot hold '{kind}'")
-
-
-def _check_call(call: dict[str, object], path: str) -> None:
-    for key in ("id", "type"):
-        if not isinstance(call.get(key), str):
-            _require(f"{path}.{key}")
-    if call["type"] == "function":
-        function = call.get("function")
-        if not isinstance(function, dict):
-            _require(f"{path}.function")
-        else:
-            for key in ("name", "arguments"):
-                if not isinstance(function.get(key), str):
-                    _require(f"{path}.function.{key}")
-
-
-def _require(param: str) -> None:
-    raise MissingParameter(f"Missing required parameter: '{param}'.", param=param)
-
-
-def _forbid(param: str, why: str) -> None:
-    raise InvalidValue(f"Invalid value for '{param}': {why}.", param=param)
+            raise impossible(
+                f"{path}[{number}].type", f"a message of role '{role}' cannot hold '{kind}'"
+            )

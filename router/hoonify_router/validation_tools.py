@@ -1,128 +1,115 @@
-"""Tools and answer formats: fields that are objects of a shape of their own."""
+"""Tools, answer formats and other objects that a chat request carries as they came."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any
 
-from hoonify_router.errors import InvalidType, InvalidValue, MissingParameter
+import msgspec
+
+from hoonify_router.errors import InvalidValue
 from hoonify_router.types import ChatRequest
+from hoonify_router.validation_complaints import explain, impossible
+from hoonify_router.validation_shapes import SHAPES
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TOOL_TYPES = ("function", "custom")
-_CHOICES = ("none", "auto", "required")
-_FORMATS = ("text", "json_object", "json_schema")
+SHAPED = (*SHAPES, "chat_template_kwargs")
+"""Fields that ``check_shapes`` looks at."""
 
+_FREE = frozenset({"response_format", "tools", "tool_choice", "functions", "chat_template_kwargs"})
+MAX_DEPTH = 100
+"""How deep objects and lists may lie in each other where a client is free: schemas, template values."""
 
-def check_tools(chat: ChatRequest) -> None:
-    """Refuse tools, old functions and choices among them that no model could use.
-
-    Raises:
-        MissingParameter: Something required is not there.
-        InvalidType: Something is of another JSON type.
-        InvalidValue: Something cannot be.
-    """
-    tools, choice = chat.tools, chat.tool_choice
-    if tools:
-        _at_most("tools", tools)
-        for number, tool in enumerate(tools):
-            _check_tool(tool, f"tools[{number}]")
-    elif choice not in (None, "none", "auto"):
-        _refuse("tool_choice", "it is only allowed together with 'tools'")
-    if choice is not None:
-        _check_choice(choice)
-    if chat.functions:
-        _at_most("functions", chat.functions)
-        for number, function in enumerate(chat.functions):
-            _check_name(function, f"functions[{number}]")
-    elif chat.function_call not in (None, "none", "auto"):
-        _refuse("function_call", "it is only allowed together with 'functions'")
-    if isinstance(chat.function_call, str):
-        if chat.function_call not in ("none", "auto"):
-            _refuse("function_call", "it must be none, auto or an object")
-    elif chat.function_call is not None:
-        _check_name(chat.function_call, "function_call")
+_shaped = attrgetter(*SHAPED)
+_HOLDERS = (dict, list)
+_encode = msgspec.json.Encoder().encode
+_encode_frame = msgspec.msgpack.Encoder().encode
 
 
-def check_response_format(chat: ChatRequest) -> None:
-    """Refuse a form of answer that does not exist.
+def check_shapes(chat: ChatRequest) -> None:
+    """Refuse objects that are not of their shape, and choices of tools that are not there.
 
     Raises:
-        MissingParameter: Something required is not there.
-        InvalidType: Something is of another JSON type.
-        InvalidValue: There is no such form.
+        InvalidRequest: One of its kinds, with the path of the offending part as ``param``.
     """
-    form = chat.response_format
-    if form is None:
-        return
-    kind = _string(form, "type", "response_format")
-    if kind not in _FORMATS:
-        _refuse("response_format.type", f"it must be one of {', '.join(_FORMATS)}")
-    if kind == "json_schema":
-        schema = _object(form, "json_schema", "response_format")
-        _check_name(schema, "response_format.json_schema")
-        if "schema" in schema:
-            _object(schema, "schema", "response_format.json_schema")
+    for name, value in zip(SHAPED, _shaped(chat), strict=True):
+        if value is not None and type(value) is not str:
+            if name in SHAPES:
+                check_shape(value, SHAPES[name], name)
+            if name in _FREE:
+                check_freedom(value, name)
+    if chat.tool_choice is not None and chat.tool_choice not in ("none", "auto"):
+        if not chat.tools:
+            raise impossible("tool_choice", "it is only allowed together with 'tools'")
+        if isinstance(chat.tool_choice, dict):
+            _check_choice(chat.tool_choice, chat.tools)
+    if isinstance(chat.function_call, dict):
+        names = [function["name"] for function in chat.functions or ()]
+        if not names:
+            raise impossible("function_call", "it is only allowed together with 'functions'")
+        if chat.function_call["name"] not in names:
+            raise impossible("function_call.name", "there is no such function in 'functions'")
 
 
-def _check_tool(tool: dict[str, Any], path: str) -> None:
-    kind = _string(tool, "type", path)
-    if kind not in _TOOL_TYPES:
-        _refuse(f"{path}.type", f"it must be one of {', '.join(_TOOL_TYPES)}")
-    inner = _object(tool, kind, path)
-    _check_name(inner, f"{path}.{kind}")
-    if kind == "function" and inner.get("parameters") is not None:
-        _object(inner, "parameters", f"{path}.function")
+def check_shape(value: Any, shape: Any, path: str) -> None:
+    """Refuse an object that is not of its shape.
+
+    Raises:
+        InvalidRequest: One of its kinds; ``param`` starts with ``path``.
+    """
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), shape, value, path) from None
 
 
-def _check_choice(choice: str | dict[str, Any]) -> None:
-    if isinstance(choice, str):
-        if choice not in _CHOICES:
-            _refuse("tool_choice", f"it must be one of {', '.join(_CHOICES)}, or an object")
-        return
-    kind = _string(choice, "type", "tool_choice")
-    if kind in _TOOL_TYPES:
-        _check_name(_object(choice, kind, "tool_choice"), f"tool_choice.{kind}")
-    elif kind == "allowed_tools":
-        _object(choice, "allowed_tools", "tool_choice")
-    else:
-        _refuse("tool_choice.type", "it must be function, custom or allowed_tools")
+def check_freedom(value: Any, path: str) -> None:
+    """Refuse what is nested too deeply, or holds numbers that no message between processes can carry.
+
+    Raises:
+        InvalidValue: With ``path`` as ``param``.
+    """
+    try:
+        _encode_frame(value)
+        text = _encode(value)
+    except OverflowError:
+        raise impossible(path, "it holds a number that is too large") from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:  # only then can it be so deep
+        level = [value]
+        for _ in range(MAX_DEPTH):
+            level = [one for holder in level for one in _entries(holder) if type(one) in _HOLDERS]
+        if level:
+            raise _too_deep(path)
 
 
-def _check_name(holder: dict[str, Any], path: str) -> None:
-    if not _NAME.fullmatch(_string(holder, "name", path)):
-        _refuse(f"{path}.name", "it must have 1 to 64 of the characters a-z, A-Z, 0-9, _ and -")
+def _entries(holder: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return holder.values() if type(holder) is dict else holder
 
 
-def _at_most(name: str, items: list[Any]) -> None:
-    if len(items) > 128:
-        _refuse(name, f"at most 128 are allowed, not {len(items)}")
+def _too_deep(path: str) -> InvalidValue:
+    return impossible(path, f"it is nested more than {MAX_DEPTH} levels deep")
 
 
-def _string(holder: dict[str, Any], key: str, path: str) -> str:
-    value = _required(holder, key, path)
-    if not isinstance(value, str):
-        raise _wrong_type(f"{path}.{key}", "a string")
-    return value
+def _check_choice(choice: dict[str, Any], tools: list[dict[str, Any]]) -> None:
+    """Refuse a choice that names a tool which is not there."""
+    kind = choice["type"]
+    if kind == "allowed_tools":
+        for number, one in enumerate(choice[kind]["tools"]):
+            if not any(_same_tool(one, tool) for tool in tools):
+                raise _no_such_tool(f"tool_choice.allowed_tools.tools[{number}]")
+    elif not any(_same_tool(choice, tool) for tool in tools):
+        raise _no_such_tool(f"tool_choice.{kind}.name")
 
 
-def _object(holder: dict[str, Any], key: str, path: str) -> dict[str, Any]:
-    value = _required(holder, key, path)
-    if not isinstance(value, dict):
-        raise _wrong_type(f"{path}.{key}", "an object")
-    return value
+def _same_tool(one: dict[str, Any], tool: dict[str, Any]) -> bool:
+    kind = one.get("type")
+    named = one.get(kind) if isinstance(kind, str) else None
+    if kind != tool["type"] or not isinstance(named, dict):
+        return False
+    return bool(named.get("name") == tool[kind]["name"])
 
 
-def _required(holder: dict[str, Any], key: str, path: str) -> Any:
-    param = f"{path}.{key}"
-    if key not in holder:
-        raise MissingParameter(f"Missing required parameter: '{param}'.", param=param)
-    return holder[key]
-
-
-def _wrong_type(param: str, expected: str) -> InvalidType:
-    return InvalidType(f"Invalid type for '{param}': expected {expected}.", param=param)
-
-
-def _refuse(param: str, why: str) -> NoReturn:
-    raise InvalidValue(f"Invalid value for '{param}': {why}.", param=param)
+def _no_such_tool(param: str) -> InvalidValue:
+    return impossible(param, "there is no such tool in 'tools'")

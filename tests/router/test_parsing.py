@@ -20,7 +20,9 @@ from hoonify_router.errors import (
     UnknownParameter,
     UnsupportedMediaType,
 )
-from hoonify_router.parsing import check_content_type, explain, parse_chat, parse_request
+from hoonify_router.parsing import check_content_type, parse_chat, parse_request
+from hoonify_router.types import ChatRequest
+from hoonify_router.validation_complaints import explain
 
 HI = b'{"role":"user","content":"hi"}'
 
@@ -40,7 +42,7 @@ ROWS = [
     (b"[]", InvalidType, None),
     (b"null", InvalidType, None),
     (b'"text"', InvalidType, None),
-    (b'{"messages":[]}', MissingParameter, "model"),
+    (b'{"messages":[' + HI + b"]}", MissingParameter, "model"),
     (b'{"model":"m"}', MissingParameter, "messages"),
     (b'{"model":null,"messages":[]}', InvalidType, "model"),
     (b'{"model":1,"messages":[]}', InvalidType, "model"),
@@ -87,8 +89,8 @@ ROWS = [
     (body(',"stream":"true"'), InvalidType, "stream"),
     (body(',"stop":5'), InvalidType, "stop"),
     (body(',"stop":["a",5]'), InvalidType, "stop[1]"),
-    (body(',"logit_bias":{"5":"x"}'), InvalidType, "logit_bias"),
-    (body(',"metadata":{"a":1}'), InvalidType, "metadata"),
+    (body(',"logit_bias":{"5":"x"}'), InvalidType, "logit_bias.5"),
+    (body(',"metadata":{"a":1}'), InvalidType, "metadata.a"),
     (body(',"tools":[5]'), InvalidType, "tools[0]"),
     (body(',"tools":' + "[" * 3000 + "]" * 3000), InvalidType, "tools[0]"),
     (body(',"response_format":{"a":' + "[" * 100000 + "]" * 100000 + "}"), InvalidJSON, None),
@@ -134,7 +136,7 @@ def test_types_are_told_in_json_s_words() -> None:
 
 def test_a_complaint_in_new_words_is_still_an_invalid_request() -> None:
     """A later msgspec may say things differently."""
-    error = explain("Something new - at `$.messages[0]`")
+    error = explain("Something new - at `$.messages[0]`", ChatRequest)
     assert type(error) is InvalidRequest
     assert error.param == "messages[0]"
 

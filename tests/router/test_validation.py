@@ -12,21 +12,26 @@ from hoonify_router.errors import (
     InvalidValue,
     MissingParameter,
     RouterError,
+    UnknownParameter,
     Unsupported,
 )
-from hoonify_router.types import ChatRequest
+from hoonify_router.parsing import parse_chat
 from hoonify_router.validation import check_values
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+DEEP: dict[str, Any] = {}
+for _ in range(150):
+    DEEP = {"a": [DEEP]}
+WIDE = {str(number): {"type": "string"} for number in range(200)}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 
 
-def chat(messages: Any = None, **fields: Any) -> ChatRequest:
-    """Return a request as the parser makes it."""
+def read(messages: Any = None, **fields: Any) -> None:
+    """Parse and check a chat request."""
     given = {"model": "m", "messages": [USER] if messages is None else messages, **fields}
-    return msgspec.json.decode(msgspec.json.encode(given), type=ChatRequest)
+    check_values(parse_chat(msgspec.json.encode(given)))
 
 
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
@@ -60,17 +65,18 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"stream_options": {}, "stream": False}, "stream_options"),
     ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
     ({"stop": ""}, "stop"),
-    ({"stop": ["a", ""]}, "stop"),
-    ({"logit_bias": {"50256": -101}}, "logit_bias"),
-    ({"logit_bias": {"50256": 101}}, "logit_bias"),
-    ({"logit_bias": {"hello": 1}}, "logit_bias"),
+    ({"stop": ["a", ""]}, "stop[1]"),
+    ({"logit_bias": {"50256": -101}}, "logit_bias.50256"),
+    ({"logit_bias": {"1": 1, "50256": 101}}, "logit_bias.50256"),
+    ({"logit_bias": {"hello": 1}}, "logit_bias.hello"),
+    ({"logit_bias": {"1": 1, "12345678901": 1}}, "logit_bias.12345678901"),
     ({"metadata": {str(i): "x" for i in range(17)}}, "metadata"),
-    ({"metadata": {"k" * 65: "x"}}, "metadata"),
-    ({"metadata": {"k": "x" * 513}}, "metadata"),
+    ({"metadata": {"a": "x", "k" * 65: "x"}}, f"metadata.{'k' * 65}"),
+    ({"metadata": {"k": "x" * 513}}, "metadata.k"),
     ({"reasoning_effort": "enormous"}, "reasoning_effort"),
     ({"verbosity": "chatty"}, "verbosity"),
     ({"modalities": []}, "modalities"),
-    ({"modalities": ["smell"]}, "modalities"),
+    ({"modalities": ["smell"]}, "modalities[0]"),
     ({"response_format": {"type": "xml"}}, "response_format.type"),
     (
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}},
@@ -83,6 +89,45 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL] * 129}, "tools"),
     ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": "any", "tools": [TOOL]}, "tool_choice"),
+    ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+    (
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}, "tools": [TOOL]},
+        "tool_choice.function.name",
+    ),
+    (
+        {"tool_choice": {"type": "custom", "custom": {"name": "get_weather"}}, "tools": [TOOL]},
+        "tool_choice.custom.name",
+    ),
+    (
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [TOOL, {"type": "function"}]},
+            },
+            "tools": [TOOL],
+        },
+        "tool_choice.allowed_tools.tools[1]",
+    ),
+    ({"tools": [{"type": "function", "function": {"name": "f\n"}}]}, "tools[0].function.name"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": DEEP}}]},
+        "tools",
+    ),
+    (
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": 2**70}}}]},
+        "tools",
+    ),
+    ({"chat_template_kwargs": DEEP}, "chat_template_kwargs"),
+    ({"chat_template_kwargs": {"a": -(2**63) - 1}}, "chat_template_kwargs"),
+    ({"functions": [{"name": "f"}], "function_call": {"name": "g"}}, "function_call.name"),
+    (
+        {"moderation": {"model": "m", "policy": {"input": {"mode": "x"}}}},
+        "moderation.policy.input.mode",
+    ),
+    ({"service_tier": "gold"}, "service_tier"),
+    ({"safety_identifier": "x" * 65}, "safety_identifier"),
+    ({"prompt_cache_options": {"ttl": "5m"}}, "prompt_cache_options.ttl"),
+    ({"audio": {"voice": "alloy", "format": "ogg"}}, "audio.format"),
     ({"tool_choice": {"type": "magic"}, "tools": [TOOL]}, "tool_choice.type"),
     ({"function_call": {"name": "f"}}, "function_call"),
     ({"function_call": "always", "functions": [{"name": "f"}]}, "function_call"),
@@ -112,7 +157,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
 def test_an_impossible_value_is_422_with_its_path(fields: dict[str, Any], param: str) -> None:
     """The message begins with the path, so that a reader of logs finds it, too."""
     with pytest.raises(InvalidValue) as caught:
-        check_values(chat(**fields))
+        read(**fields)
     assert caught.value.status == 422
     assert caught.value.param == param
     assert f"'{param}'" in caught.value.message
@@ -166,6 +211,31 @@ INCOMPLETE: list[tuple[dict[str, Any], type[RouterError], str]] = [
         MissingParameter,
         "messages[0].tool_calls[0].function.arguments",
     ),
+    (
+        {"messages": [{"role": "assistant", "function_call": {"name": "f"}}]},
+        MissingParameter,
+        "messages[0].function_call.arguments",
+    ),
+    (
+        {"messages": [{**USER, "colour": "red"}]},
+        UnknownParameter,
+        "messages[0].colour",
+    ),
+    ({"tools": [{**TOOL, "colour": "red"}]}, UnknownParameter, "tools[0].colour"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "f", "strict": 1}}]},
+        InvalidType,
+        "tools[0].function.strict",
+    ),
+    ({"audio": {"voice": 5, "format": "wav"}}, InvalidType, "audio.voice"),
+    ({"prediction": {"type": "content"}}, MissingParameter, "prediction.content"),
+    ({"prediction": {"content": "a"}}, MissingParameter, "prediction.type"),
+    ({"moderation": {}}, MissingParameter, "moderation.model"),
+    (
+        {"web_search_options": {"user_location": {}}},
+        MissingParameter,
+        "web_search_options.user_location.type",
+    ),
     ({"tools": [{}]}, MissingParameter, "tools[0].type"),
     ({"tools": [{"type": "function"}]}, MissingParameter, "tools[0].function"),
     ({"tools": [{"type": "function", "function": {}}]}, MissingParameter, "tools[0].function.name"),
@@ -214,7 +284,7 @@ def test_what_is_missing_or_of_another_type_is_400(
 ) -> None:
     """Inside of the objects that the parser takes as they are."""
     with pytest.raises(kind) as caught:
-        check_values(chat(**fields))
+        read(**fields)
     assert caught.value.status == 400
     assert caught.value.param == param
 
@@ -265,10 +335,31 @@ POSSIBLE: list[dict[str, Any]] = [
         ]
     },
     {"messages": [{"role": "function", "name": "f", "content": "5"}]},
+    {"messages": [{"role": "function", "name": "f", "content": None}]},
+    {"messages": [{"role": "assistant", "content": "a", "annotations": [], "refusal": None}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{**CALL, "index": 0}]}]},
+    {
+        "tools": [TOOL],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "required", "tools": [TOOL]},
+        },
+    },
+    {"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "prompt_cache_retention": "24h"},
+    {"moderation": {"model": "m", "policy": {"input": {"mode": "block"}, "output": None}}},
+    {"audio": {"voice": {"id": "v"}, "format": "wav"}, "modalities": ["text", "audio"]},
+    {"prediction": {"type": "content", "content": [{"type": "text", "text": "a"}]}},
+    {
+        "web_search_options": {
+            "user_location": {"type": "approximate", "approximate": {"city": "Bonn"}},
+            "search_context_size": "low",
+        }
+    },
+    {"tools": [{"type": "function", "function": {"name": "f", "parameters": WIDE}}]},
 ]
 
 
 @pytest.mark.parametrize("fields", POSSIBLE)
 def test_what_openai_takes_is_taken(fields: dict[str, Any]) -> None:
     """The edges of every range, and the forms that SDKs send."""
-    check_values(chat(**fields))
+    read(**fields)

@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from hoonify_router.types.chat import StreamOptions, Task
+from hoonify_router.types.parameters import (
+    INT64,
+    Choices,
+    FrequencyPenalty,
+    IgnoreEos,
+    LogitBias,
+    MinP,
+    Model,
+    PresencePenalty,
+    RepetitionPenalty,
+    Seed,
+    Stop,
+    Stream,
+    StreamOptionsField,
+    Task,
+    Temperature,
+    Token,
+    Tokens,
+    TopK,
+    TopP,
+    User,
+    says,
+)
 
-Prompt = str | list[str | int | list[int]]
+Prompt = str | Annotated[list[str | Token | Tokens], Meta(min_length=1)]
 """One text, several texts, one text as tokens, or several as tokens; a list holds one kind only."""
 
 
 class CompletionRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/completions``. ``None`` means that the client left the field out."""
 
-    model: str
-    prompt: Prompt
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    n: int | None = None
-    best_of: int | None = None
-    echo: bool | None = None
-    suffix: str | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    logprobs: int | None = None
-    user: str | None = None
+    model: Model
+    prompt: Annotated[
+        Prompt,
+        says("The text that goes on: one or several, as text or as token ids; at most 2048."),
+    ]
+    stream: Stream = None
+    stream_options: StreamOptionsField = None
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=0, le=INT64)] | None,
+        says(
+            "Tokens that each answer may have at most; 0 only together with `echo: true`.",
+            "what the context leaves",
+        ),
+    ] = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    n: Choices = None
+    best_of: Annotated[
+        Annotated[int, Meta(ge=1, le=20)] | None,
+        says("Answers to make, of which the `n` likeliest are sent; at least `n`.", "`n`"),
+    ] = None
+    echo: Annotated[bool | None, says("Send the prompt before the answer.", "`false`")] = None
+    suffix: Annotated[str | None, says("What comes after the text that is to be filled in.")] = None
+    seed: Seed = None
+    stop: Stop = None
+    frequency_penalty: FrequencyPenalty = None
+    presence_penalty: PresencePenalty = None
+    logit_bias: LogitBias = None
+    logprobs: Annotated[
+        Annotated[int, Meta(ge=0, le=5)] | None,
+        says("Tell the log probability of each token, and of this many likeliest at its place."),
+    ] = None
+    user: User = None
     # extras that clients of open models expect
-    top_k: int | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    ignore_eos: bool | None = None
+    top_k: TopK = None
+    min_p: MinP = None
+    repetition_penalty: RepetitionPenalty = None
+    ignore_eos: IgnoreEos = None
 
     task: ClassVar[Task] = "completion"
 

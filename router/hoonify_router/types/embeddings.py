@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from hoonify_router.types.chat import Task
 from hoonify_router.types.completions import Prompt
+from hoonify_router.types.parameters import INT64, Model, Task, User, says
 
 
 class EmbeddingRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/embeddings``. ``None`` means that the client left the field out."""
 
-    model: str
-    input: Prompt
-    encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = None
-    user: str | None = None
+    model: Model
+    input: Annotated[
+        Prompt,
+        says("What is to be embedded: one or several, as text or as token ids; at most 2048."),
+    ]
+    encoding_format: Annotated[
+        Literal["float", "base64"] | None,
+        says(
+            "Vectors as lists of numbers, or as base64 of 32-bit floats, little-endian.", "`float`"
+        ),
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1, le=INT64)] | None,
+        says("Numbers per vector, for models that can be cut short.", "the model's"),
+    ] = None
+    user: User = None
 
     task: ClassVar[Task] = "embedding"
 
