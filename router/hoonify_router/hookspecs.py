@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from hoonify_router.api import (
+        APIRoute,
         Backend,
         BackendEvent,
         BalancerSpec,
@@ -71,8 +72,8 @@ def hoonify_register_balancers() -> list[BalancerSpec]:  # type: ignore[empty-bo
 
 
 @hookspec
-def hoonify_register_routes(context: PluginContext) -> list[Route]:  # type: ignore[empty-body]
-    """Return extra HTTP routes.
+def hoonify_register_routes(context: PluginContext) -> list[Route | APIRoute]:  # type: ignore[empty-body]
+    """Return extra HTTP routes: those that pass the pipeline, and plain ones that pass nothing.
 
     Called once in each gateway before the door opens. May not block.
 
@@ -80,7 +81,7 @@ def hoonify_register_routes(context: PluginContext) -> list[Route]:  # type: ign
 
         @hookimpl
         def hoonify_register_routes(context):
-            return [Route("/motd", motd)]
+            return [APIRoute("/v1/motd", motd), Route("/motd.html", page)]
     """
 
 

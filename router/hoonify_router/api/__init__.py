@@ -17,7 +17,7 @@ from hoonify_router.api.backends import (
 )
 from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
 from hoonify_router.api.engines import Engine, ProgressCallback
-from hoonify_router.api.extras import BackendEvent, Command, Route
+from hoonify_router.api.extras import APIHandler, APIRoute, BackendEvent, Command, Result, Route
 from hoonify_router.api.middleware import (
     Middleware,
     MiddlewareSpec,
@@ -36,6 +36,8 @@ hookimpl = pluggy.HookimplMarker("hoonify")
 __all__ = [
     "API_VERSION",
     "ENTRY_POINT_GROUP",
+    "APIHandler",
+    "APIRoute",
     "AvailabilityCheck",
     "Backend",
     "BackendEvent",
@@ -54,6 +56,7 @@ __all__ = [
     "Principal",
     "ProgressCallback",
     "RequestContext",
+    "Result",
     "Route",
     "ServerBackend",
     "Unavailable",

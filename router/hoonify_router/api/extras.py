@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hoonify_router.api.middleware import PluginContext
+from hoonify_router.api.middleware import PluginContext, RequestContext
 from hoonify_router.types import HomeView
 
 
 @dataclass(frozen=True)
 class Route:
-    """An extra HTTP route; ``handler`` is an ordinary Sanic handler."""
+    """An extra HTTP route that passes nothing: ``handler`` is an ordinary Sanic handler."""
 
     path: str
     handler: Callable[..., Any]
     methods: tuple[str, ...] = ("GET",)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an ``APIRoute`` answers with.
+
+    Args:
+        content: What msgspec can make JSON of.
+        status: HTTP status.
+    """
+
+    content: Any
+    status: int = 200
+
+
+APIHandler = Callable[[RequestContext, Mapping[str, str]], Awaitable[Result]]
+"""``await handler(ctx, given)``: ``given`` has the parts of the path and of the query by their names. It may raise
+any ``RouterError``, which is the answer then."""
+
+
+@dataclass(frozen=True)
+class APIRoute:
+    """An extra HTTP route that passes the pipeline like any request: keys, limits, metrics, log.
+
+    Args:
+        path: As Sanic wants it, such as ``/v1/admin/keys/<key_id:str>``.
+        handler: Answers; must not block.
+        scope: What a key must be allowed to do. Without authentication only ``inference`` is.
+        method: One method of HTTP.
+    """
+
+    path: str
+    handler: APIHandler
+    scope: str = "inference"
+    method: str = "GET"
 
 
 @dataclass(frozen=True)
