@@ -135,7 +135,7 @@ async def test_an_invalid_request_is_parsed_when_the_limits_see_it() -> None:
     """They may want to know the model."""
     models = []
     middleware = all_phases([], admit={"on_request": lambda ctx: models.append(ctx.request.model)})
-    wire, _ = await run(Stage(), middleware, request({"temperature": 3}))
+    wire, _ = await run(Stage(), middleware, request({"top_logprobs": 3}))
     assert models == ["parrot"]
     assert wire.status == 422
 
