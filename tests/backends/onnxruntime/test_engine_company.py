@@ -59,6 +59,18 @@ async def test_greedy_answers_are_the_same_alone_and_in_any_company(start: Start
         assert [answered.text for answered in together[1::2]] == alone
 
 
+async def test_greedy_answers_are_the_same_in_a_batch_of_sixteen(start: Start, ask: Ask) -> None:
+    """Streamed and not, alone and with fifteen others."""
+    alone = await start(slots=1, reuse_prefixes=False)
+    engine = await start(slots=16)
+    crowd = [QUESTIONS[number % len(QUESTIONS)] for number in range(16)]
+    for streams in (False, True):
+        wishes = GREEDY | {"stream": streams, "max_tokens": 40}
+        expected = [(await ask(alone, question, **wishes)).text for question in QUESTIONS]
+        together = await asyncio.gather(*(ask(engine, question, **wishes) for question in crowd))
+        assert [one.text for one in together] == [expected[i % len(expected)] for i in range(16)]
+
+
 async def test_a_seed_repeats_an_answer(start: Start, ask: Ask) -> None:
     """Alone and among others; another seed, or none, gives another answer."""
     engine = await start(slots=4)

@@ -13,6 +13,7 @@ from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.chooser import Chooser
 from hoonify_backends.generation.sampling import Sampling
 from hoonify_backends.onnxruntime.scheduler import Job, Progress, Scheduler
+from hoonify_router.errors import InvalidRequest
 from hoonify_router.types import Finish, Text
 
 GREEDY = Sampling(temperature=0)
@@ -31,8 +32,14 @@ class Numbers:
         return f"{token} ".encode()
 
 
-def job(prompt: list[int], limit: int = 5, sampling: Sampling = GREEDY) -> Job:
-    return Job(prompt, Chooser(sampling, prompt), Answer(Numbers(), limit=limit))
+def job(prompt: list[int], limit: int = 5, sampling: Sampling = GREEDY, index: int = 0) -> Job:
+    chooser = Chooser(sampling, prompt, choice=index)
+    return Job(prompt, chooser, Answer(Numbers(), limit=limit, index=index))
+
+
+def family(prompt: list[int], count: int, limit: int = 5, sampling: Sampling = GREEDY) -> list[Job]:
+    """Return several answers to one prompt."""
+    return [job(prompt, limit, sampling, index) for index in range(count)]
 
 
 def alone(model: Any, prompt: list[int], limit: int = 5) -> list[int]:
@@ -265,7 +272,149 @@ def test_after_a_failure_everything_is_forgotten(fake_model: Callable[..., Any])
     assert again.cached == 0
 
 
-Plan = list[tuple[int, int, int, int | None]]
+@pytest.mark.parametrize("chunk", [7, 16, 64])
+def test_answers_to_one_prompt_read_it_once(fake_model: Callable[..., Any], chunk: int) -> None:
+    """Its row is copied, and all begin with the same scores."""
+    model = fake_model(slots=4, context_length=80)
+    scheduler, jobs = Scheduler(model, prefill_chunk=chunk), family(list(range(40)), 4)
+    for one in jobs:
+        scheduler.submit(one)
+    progress = run(scheduler)
+    for one in jobs:
+        assert text_of(progress, one) == written(alone(model, list(range(40))))
+    assert sum(what[1] for name, what in model.calls if name == "prefill") == 40
+    assert [name for name, _ in model.calls].count("copy") == 3
+
+
+def test_answers_that_come_later_copy_what_runs(fake_model: Callable[..., Any]) -> None:
+    """More than there are rows: only the last token of the prompt is read again."""
+    model = fake_model(slots=2, context_length=80)
+    scheduler = Scheduler(model, prefill_chunk=64, reuse_prefixes=False)
+    prompt = list(range(40))
+    jobs = [job(prompt, 3 + 2 * i, index=i) for i in range(6)]
+    for one in jobs:
+        scheduler.submit(one)
+    progress = run(scheduler)
+    for i, one in enumerate(jobs):
+        assert text_of(progress, one) == written(alone(model, prompt, 3 + 2 * i))
+    assert sum(what[1] for name, what in model.calls if name == "prefill") == 40 + 4
+
+
+def test_rows_that_cannot_be_copied_read_the_prompt_again(fake_model: Callable[..., Any]) -> None:
+    """As on a GPU; the answers are the same."""
+    model = fake_model(slots=3, context_length=80, can_swap=False)
+    scheduler, jobs = Scheduler(model, prefill_chunk=64), family([4] * 20, 3)
+    for one in jobs:
+        scheduler.submit(one)
+    progress = run(scheduler)
+    assert {text_of(progress, one) for one in jobs} == {written(alone(model, [4] * 20))}
+    assert not any(name == "copy" for name, _ in model.calls)
+
+
+def test_another_request_with_the_same_prompt_is_a_stranger(fake_model: Callable[..., Any]) -> None:
+    """Only answers of one request wait for each other."""
+    model = fake_model(slots=2)
+    scheduler = Scheduler(model, prefill_chunk=64)
+    for one in (job([1, 2, 3]), job([1, 2, 3])):
+        scheduler.submit(one)
+    run(scheduler)
+    assert not any(name == "copy" for name, _ in model.calls)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_an_answer_that_leaves_takes_no_other_along(
+    fake_model: Callable[..., Any], gone: int
+) -> None:
+    """Another goes on with the prompt that it was reading for all."""
+    model = fake_model(slots=3, context_length=200)
+    scheduler, jobs = Scheduler(model, prefill_chunk=16), family([3] * 60, 3)
+    for one in jobs:
+        scheduler.submit(one)
+    scheduler.step()
+    scheduler.cancel(jobs[gone])
+    progress = run(scheduler)
+    for i, one in enumerate(jobs):
+        expected = "" if i == gone else written(alone(model, [3] * 60))
+        assert text_of(progress, one) == expected
+    assert all(row is None for row in scheduler._rows)
+
+
+def test_cancelling_all_answers_frees_all_rows(fake_model: Callable[..., Any]) -> None:
+    """Those that read, those that wait for them, those that wait for a row."""
+    model = fake_model(slots=3, context_length=200)
+    scheduler, jobs = Scheduler(model, prefill_chunk=16), family([3] * 60, 7)
+    for one in jobs:
+        scheduler.submit(one)
+    for steps in (0, 1, 4):
+        for _ in range(steps):
+            scheduler.step()
+        for one in jobs:
+            scheduler.cancel(one)
+        assert not scheduler.busy
+        assert not scheduler._prefilling
+        assert not scheduler._following
+        jobs = family([3] * 60, 7)
+        for one in jobs:
+            scheduler.submit(one)
+
+
+class Refuses:
+    """A constraint that gives up at its third token."""
+
+    complete = False
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def apply(self, logits: Any) -> None:
+        if self._seen == 2:
+            raise InvalidRequest("too complex", param="tools")
+
+    def saw(self, token: int) -> None:
+        self._seen += 1
+
+
+def test_an_answer_that_fails_leaves_the_others_alone(fake_model: Callable[..., Any]) -> None:
+    """Its row is free, and the news says so without events."""
+    model = fake_model()
+    scheduler, fine = Scheduler(model, prefill_chunk=64), job([1, 2], 9)
+    lost = Job([3, 4], Chooser(GREEDY, [], constraint=Refuses()), Answer(Numbers(), limit=9))
+    for one in (fine, lost):
+        scheduler.submit(one)
+    progress = run(scheduler)
+    assert text_of(progress, fine) == written(alone(model, [1, 2], 9))
+    assert text_of(progress, lost) == written(alone(model, [3, 4], 2))
+    assert [events for one, events in progress if one is lost][-1] == []
+    assert isinstance(lost.chooser.failure, InvalidRequest)
+    assert lost.ended
+
+
+class Completes(Refuses):
+    """A constraint whose form is complete after two tokens."""
+
+    @property
+    def complete(self) -> bool:  # type: ignore[override]
+        return self._seen == 2
+
+    def apply(self, logits: Any) -> None:
+        pass
+
+
+def test_a_complete_form_ends_the_answer_without_another_step(
+    fake_model: Callable[..., Any],
+) -> None:
+    """Whatever the model would have said next."""
+    model = fake_model()
+    scheduler = Scheduler(model, prefill_chunk=64)
+    one = Job([3, 4], Chooser(GREEDY, [], constraint=Completes()), Answer(Numbers(), limit=9))
+    scheduler.submit(one)
+    progress = run(scheduler)
+    assert text_of(progress, one) == written(alone(model, [3, 4], 2))
+    assert finishes(progress)[-1] == "stop"
+    assert len(model.calls) == 2
+
+
+Plan = list[tuple[int, int, int, int | None, int]]
 
 
 @settings(
@@ -278,6 +427,7 @@ Plan = list[tuple[int, int, int, int | None]]
             st.sampled_from([1, 2, 5, 17, 33, 60]),  # length of its prompt
             st.integers(1, 12),  # tokens of its answer
             st.none() | st.integers(0, 12),  # steps until it is cancelled
+            st.sampled_from([1, 1, 1, 2, 5]),  # answers to it
         ),
         min_size=1,
         max_size=12,
@@ -299,24 +449,28 @@ def test_any_crowd_gets_what_each_would_get_alone(
     """Whoever comes, leaves or waits, whatever is moved or kept: the answers are the same."""
     model = fake_model(slots=slots, context_length=80, can_swap=can_swap)
     scheduler = Scheduler(model, prefill_chunk=chunk)
-    jobs: dict[int, Job] = {}
+    jobs: dict[int, list[Job]] = {}
     progress: list[Progress] = []
     cancelled: set[int] = set()
     step = 0
     while len(jobs) < len(plan) or scheduler.busy:
-        for i, (at, length, limit, leaves) in enumerate(plan):
+        for i, (at, length, limit, leaves, answers) in enumerate(plan):
             if at == step:
-                jobs[i] = job(
-                    [(j * 7 + 3 + (0 if alike else i)) % 97 for j in range(length)], limit
-                )
-                scheduler.submit(jobs[i])
+                prompt = [(j * 7 + 3 + (0 if alike else i)) % 97 for j in range(length)]
+                jobs[i] = family(prompt, answers, limit)
+                for one in jobs[i]:
+                    scheduler.submit(one)
             if leaves is not None and at + leaves == step:
-                scheduler.cancel(jobs[i])
+                for one in jobs[i]:
+                    scheduler.cancel(one)
                 cancelled.add(i)
         progress += scheduler.step()
         step += 1
-    for i, one in jobs.items():
-        whole = written(alone(model, one.tokens[: plan[i][1]], plan[i][2]))
-        got = text_of(progress, one)
-        assert got == whole or (i in cancelled and whole.startswith(got))
+    for i, family_of_one in jobs.items():
+        for one in family_of_one:
+            whole = written(alone(model, one.tokens[: plan[i][1]], plan[i][2]))
+            got = text_of(progress, one)
+            assert got == whole or (i in cancelled and whole.startswith(got))
     assert all(row is None for row in scheduler._rows)
+    assert not scheduler._prefilling
+    assert not scheduler._following
