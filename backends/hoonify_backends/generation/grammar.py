@@ -23,6 +23,8 @@ _LIMITS: dict[str, Any] = {
     "max_grammar_size": 100_000,
     "verbose_errors": False,
 }
+_PLACE = re.compile(r"^at \d+\(\d+\): (failed to compile JSON schema: )?")
+_SOURCE = re.compile(r"\n +\d+ \| ")  # the grammar's own line, which the client did not write
 _JSON = {
     # One blank, or a new line with its indentation: a small model that loops on blanks gets no further.
     "whitespace_pattern": r" |\n {0,16}",
@@ -199,7 +201,8 @@ class Grammars:
 
 def explain(error: str) -> str:
     """Return an error of the library in plain words."""
-    error = error.partition("<state>")[0].strip()
+    error = _SOURCE.split(error.partition("<state>")[0])[0]
+    error = _PLACE.sub("", error.strip())
     if error.startswith("NoExtension"):
         return "no value can satisfy it."
     if "oneOf constraints are not supported" in error:

@@ -147,19 +147,26 @@ class Structures:
     ) -> Callable[[], Constraint] | None:
         if not (offer.forced or offer.strict or not offer.several or answer is not None):
             return None
-        functions = []
+        functions, params = [], []
         for place, tool in zip(offer.places, offer.tools, strict=True):
             function = tool["function"]
+            params.append(f"tools[{place}].function.parameters")
             schema = _ANY_OBJECT  # what is not strict is told to the model only
             if offer.forced or function.get("strict"):
-                schema = _arguments_schema(
-                    function.get("parameters"), f"tools[{place}].function.parameters"
-                )
+                schema = _arguments_schema(function.get("parameters"), params[-1])
             functions.append((function["name"], schema))
         calls = Calls(functions, offer.forced, offer.several, answer)
-        one = f"tools[{offer.places[0]}].function.parameters" if len(functions) == 1 else "tools"
         grammar = self._format.grammar(calls, self._grammars)
-        return self._constraint(request, grammar, one)
+        param = params[0] if len(params) == 1 else "tools"
+        try:
+            return self._constraint(request, grammar, param)
+        except InvalidRequest as exc:
+            if exc.param == "tools":  # one of them: find out which
+                for own, (_, schema) in zip(params, functions, strict=True):
+                    self._grammars.check(f"start: {json_rule(schema)}", own)
+            if answer is not None:
+                self._grammars.check(f"start: {json_rule(answer)}", _answer_param(request))
+            raise
 
     def _constraint(
         self, request: ChatRequest, grammar: str, param: str
