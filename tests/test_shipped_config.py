@@ -46,6 +46,7 @@ def loaded(plugins: Plugins) -> LoadedConfig:
         SHIPPED,
         backend_options=plugins.backend_options,
         plugin_settings=plugins.plugin_settings,
+        balancer_settings=plugins.balancer_settings,
         url_backends=plugins.url_backends,
         env={},
     )
@@ -102,7 +103,9 @@ def test_the_first_line_tells_editors_of_the_schema() -> None:
 def test_the_schema_is_current(plugins: Plugins) -> None:
     """After a change of any Struct: `hoonify-router schema --write config/router.schema.json`."""
     current = json_schema(
-        backend_options=plugins.backend_options, plugin_settings=plugins.plugin_settings
+        backend_options=plugins.backend_options,
+        plugin_settings=plugins.plugin_settings,
+        balancer_settings=plugins.balancer_settings,
     )
     assert json.loads(SCHEMA.read_text()) == current
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from hoonify_router.door import BACKLOG, base_url, is_public, open_door, runtime
 from hoonify_router.errors import PluginError
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
+    build_balancers,
     build_pipeline,
     collect_routes,
     explain,
@@ -42,7 +43,12 @@ from hoonify_router.orphans import (
     clean_up_in_background,
     when_parent_dies,
 )
-from hoonify_router.processes import CANNOT_START, ProcessWatch, signals_held_back
+from hoonify_router.processes import (
+    CANNOT_START,
+    ProcessWatch,
+    hear_one_stop,
+    signals_held_back,
+)
 from hoonify_router.routes import add_routes
 from hoonify_router.shaping import Shaper
 from hoonify_router.supervisor import run_supervisor
@@ -172,8 +178,10 @@ def _run_processes(launch: Launch, door: Any) -> int:
 
     async def take_over(app: Sanic[Any, Any]) -> None:
         launch.helpers = [child.pid for child in active_children() if child.pid is not None]
+        for process in [one for worker in app.manager.workers for one in worker.processes]:
+            process.kwargs["register_sys_signals"] = False  # gateways hear a stop their own way
         app.manager.manage("supervisor", _supervise, {"launch": launch}, restartable=True)
-        watch = ProcessWatch(app.manager, launch.patience + 5)
+        watch = ProcessWatch(app.manager, launch.patience + 5, launch.runtime_dir)
         app.manager.run = watch.run  # type: ignore[method-assign]
         watches.append(watch)
 
@@ -216,18 +224,21 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
         plugins = load_plugins(names_required=names_in(loaded.config))
         context = plugin_context(loaded, launch.runtime_dir)
         middleware = build_pipeline(plugins, loaded, context)
+        balancers = build_balancers(plugins, loaded)
         routes, failures = collect_routes(plugins, context)
     except PluginError as error:
         raise _cannot_start(str(error)) from error
     for failure in failures:
         log.warning("%s", failure)
     _warn_of_open_door(launch, middleware)
-    parameters = {
-        name: backend.parameters
+    servers = {
+        name: backend
         for name, backend in plugins.backends.items()
         if isinstance(backend, ServerBackend)
     }
-    catalog = Catalog(loaded.config, parameters)
+    parameters = {name: backend.parameters for name, backend in servers.items()}
+    tasks = {name: backend.tasks for name, backend in servers.items()}
+    catalog = Catalog(loaded.config, parameters, tasks=tasks, balancers=balancers)
     adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
     shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
@@ -236,8 +247,6 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     app = create_app(gateway, launch.name, routes)
 
     async def open_up(app: Sanic[Any, Any]) -> None:
-        # Until the loop runs for good, Sanic loses a stop: it has to wait until `hear_stop`.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         when_parent_dies(partial(_leave_orphaned, launch, gateway))
         try:
             await gateway.start()
@@ -247,19 +256,13 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
         app.ctx.connecting = app.loop.create_task(_connect(client))
 
     async def hear_stop(app: Sanic[Any, Any]) -> None:
-        def stop() -> None:
-            if not app.ctx.stopping:
-                app.stop(terminate=False)
-                app.loop.call_later(
-                    0.05, stop
-                )  # the first one may meet a loop that is not there yet
-
-        app.ctx.stopping = False
-        app.loop.add_signal_handler(signal.SIGTERM, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        starting = asyncio.current_task()
+        assert starting is not None
+        hear = partial(hear_one_stop, launch.runtime_dir, partial(app.stop, terminate=False))
+        # Sanic's loop stops when this start ends, and runs for good then: only then can it be stopped.
+        starting.add_done_callback(lambda _: app.loop.call_soon(hear))
 
     async def let_go(app: Sanic[Any, Any]) -> None:
-        app.ctx.stopping = True
         await gateway.drain(launch.patience)
 
     async def shut(app: Sanic[Any, Any]) -> None:

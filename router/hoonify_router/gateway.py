@@ -22,7 +22,7 @@ from hoonify_router.pipeline import Pipeline
 from hoonify_router.pulse import Pulse
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper
-from hoonify_router.types import RoutingTable
+from hoonify_router.types import Health, HomeView, RoutingTable
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Gateway:
         self._adapters = adapters
         self._pulse = Pulse(config.server.ping_interval)
         self._started: list[Middleware] = []
+        catalog.load_of = self._load_of
         transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
         serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
         self.pipeline = Pipeline(middleware, catalog, serving, self.shaper, self.access)
@@ -81,6 +82,9 @@ class Gateway:
         self.catalog.update(table)
         for adapter in self._adapters.values():
             adapter.update(table.homes)
+
+    def _load_of(self, home: HomeView) -> Health | None:
+        return self._adapters[home.kind].load(home)
 
     # ------------------------------------------------------------ its life
 

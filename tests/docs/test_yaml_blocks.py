@@ -22,6 +22,7 @@ def load(text: str, file: Path) -> LoadedConfig:
         file,
         backend_options=plugins.backend_options,
         plugin_settings=plugins.plugin_settings,
+        balancer_settings=plugins.balancer_settings,
         env=dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "secret"),
     )
 

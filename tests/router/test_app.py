@@ -24,6 +24,7 @@ loaded = load_config(
     folder / "router.yaml",
     backend_options=plugins.backend_options,
     plugin_settings=plugins.plugin_settings,
+    balancer_settings=plugins.balancer_settings,
     env={"HOONIFY_STATE_DIR": str(folder)},
 )
 app = _gateway_app(Launch(loaded, "http://x", folder))

@@ -45,6 +45,7 @@ def test_the_plugins_that_ship_all_load() -> None:
     plugins = load_plugins()
     assert [str(f) for f in plugins.failures if f.distribution.startswith("hoonify-router ")] == []
     assert {"api_keys", "openai_errors"} <= set(plugins.middleware)
+    assert {"least_loaded", "prefix", "session"} <= set(plugins.balancers)
     assert "echo" in plugins.backends
 
 

@@ -13,6 +13,7 @@ from hoonify_router.api import PluginContext
 from hoonify_router.config.model import Config, LoadedConfig, ModelConfig
 from hoonify_router.errors import PluginError
 from hoonify_router.loader import (
+    build_balancers,
     build_pipeline,
     collect_commands,
     collect_routes,
@@ -100,17 +101,90 @@ def test_a_broken_middleware_is_never_left_out(install: Install, tmp_path: Path)
         build(tmp_path, "echo")
 
 
-def test_names_in_a_configuration_are_its_backends_and_middleware() -> None:
+def test_names_in_a_configuration_are_its_backends_middleware_and_balancers() -> None:
     """Both forms of a home count."""
     model = {"provider": "p", "context_length": 1}
     config = Config(
         models={
             "a": ModelConfig(**model, backend="echo"),
-            "b": ModelConfig(**model, homes=[]),
+            "b": ModelConfig(**model, homes=[], balance="moody"),
         },
         pipeline=["api_keys"],
     )
-    assert names_in(config) == {"echo", "api_keys"}
+    assert names_in(config) == {"echo", "api_keys", "moody"}  # round_robin needs no plugin
+
+
+BALANCER = """
+class Moody(Balancer):
+    def __init__(self, settings):
+        self.settings = settings
+
+@hookimpl
+def hoonify_register_balancers():
+    return [BalancerSpec("moody", "By its mood.", Options, {0})]
+"""
+
+
+def balanced(tmp_path: Path, **models: str) -> LoadedConfig:
+    """Return a checked configuration whose models are balanced like this."""
+    entries = {
+        name: ModelConfig("p", 1, backend="echo", balance=way, balance_options={"size": 7})
+        for name, way in models.items()
+    }
+    return LoadedConfig(tmp_path / "router.yaml", Config(entries), tmp_path / "state")
+
+
+def test_each_model_gets_a_balancer_of_its_own(install: Install, tmp_path: Path) -> None:
+    """With its settings, typed; where homes take turns, there is nothing to build."""
+    install("acme", moody=BALANCER.format("Moody"))
+    plugins = load_plugins()
+    assert plugins.balancer_settings["moody"].__name__ == "Options"
+    built: dict[str, Any] = dict(
+        build_balancers(plugins, balanced(tmp_path, a="moody", b="round_robin", c="moody"))
+    )
+    assert sorted(built) == ["a", "c"]
+    assert built["a"] is not built["c"]
+    assert built["a"].settings.size == 7
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        ("lambda s: 1 / 0", "balancer 'moody' cannot be built for a: ZeroDivisionError"),
+        ("lambda s: None", "balancer 'moody': build returned NoneType, expected a Balancer"),
+    ],
+)
+def test_a_balancer_that_cannot_be_built_is_a_refusal(
+    install: Install, tmp_path: Path, build: str, expected: str
+) -> None:
+    """Told before the door opens, with its name."""
+    install("acme", moody=BALANCER.format(build))
+    with pytest.raises(PluginError, match="moody") as caught:
+        build_balancers(load_plugins(), balanced(tmp_path, a="moody"))
+    assert expected in str(caught.value)
+
+
+def test_a_balancer_that_is_missing_is_a_refusal(install: Install, tmp_path: Path) -> None:
+    """Broken, never heard of, or something else altogether."""
+    install("acme", moody="import not_there_at_all")
+    install("other", guard=MIDDLEWARE.format("guard", "ADMIT"))
+    for name, told in (
+        ("moody", "not_there_at_all"),
+        ("mooody", "no installed plugin brings"),
+        ("guard", "is no balancer"),
+    ):
+        with pytest.raises(PluginError, match=told):
+            build_balancers(load_plugins(), balanced(tmp_path, a=name))
+
+
+def test_a_balancer_of_two_plugins_is_nobodys(install: Install, tmp_path: Path) -> None:
+    """As with backends and middleware: which one is meant cannot be told."""
+    install("acme", one=BALANCER.format("Moody"))
+    install("umbrella", two=BALANCER.format("Moody"))
+    plugins = load_plugins()
+    assert "moody" not in plugins.balancers
+    with pytest.raises(PluginError, match="balancer 'moody' is brought by plugin 'one'"):
+        plugins.require(["moody"])
 
 
 def test_the_state_folder_is_private(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from msgspec import Struct
 
 from hoonify_router.api import (
+    Balancer,
+    BalancerSpec,
     Command,
     Middleware,
     MiddlewareSpec,
@@ -51,10 +53,18 @@ def spec(**changes: Any) -> MiddlewareSpec:
     )
 
 
+def balancer(**changes: Any) -> BalancerSpec:
+    """Return a good record but for the changes."""
+    good = {"name": "b", "summary": "x", "settings": Strict, "build": lambda s: Balancer()}
+    return BalancerSpec(**{**good, **changes})
+
+
 def test_good_records_pass() -> None:
     """Lists and tuples of either kind of backend are taken as they are."""
     records = (worker(), ServerBackend("remote", "x", Strict))
     assert checked_list("hook", records, (WorkerBackend, ServerBackend)) == list(records)
+    good = [balancer()]
+    assert checked_list("hook", good, (BalancerSpec,)) == good
 
 
 def yielding() -> Iterator[WorkerBackend]:
@@ -103,6 +113,13 @@ def test_a_bad_backend_is_told(result: Any, expected: str) -> None:
     [
         (spec(settings=Lax), "MiddlewareSpec 'm': settings is Lax, which lets misspelt keys pass"),
         (spec(build=None), "build is None"),
+        (
+            balancer(settings=Lax),
+            "BalancerSpec 'b': settings is Lax, which lets misspelt keys pass",
+        ),
+        (balancer(build=7), "BalancerSpec 'b': build is int 7"),
+        (balancer(name="round_robin"), "the balancer 'round_robin' is the router's own"),
+        (balancer(summary=""), "BalancerSpec 'b': summary is str ''"),
         (Command("motd", "x", lambda parser: None, None), "run is None"),  # type: ignore[arg-type]
         (Command("motd", "x", "none", lambda a, c: 0), "add_arguments is str 'none'"),  # type: ignore[arg-type]
         (Route("motd", print), "path is str 'motd', it must start with /"),
@@ -111,7 +128,7 @@ def test_a_bad_backend_is_told(result: Any, expected: str) -> None:
     ],
 )
 def test_a_bad_record_of_another_kind_is_told(record: Any, expected: str) -> None:
-    """Middleware, commands and routes are looked at as closely."""
+    """Middleware, balancers, commands and routes are looked at as closely."""
     with pytest.raises(PluginError) as caught:
         checked_list("hook", [record], (type(record),))
     assert expected in str(caught.value)

@@ -37,7 +37,7 @@ COMMAND = BuiltIn(
     "Show the installed plugins.",
     add_arguments,
     run,
-    description="Show the installed plugins: what `backend:` and `pipeline:` may name, and more.",
+    description="Show the installed plugins: what `backend:`, `pipeline:` and `balance:` may name, and more.",
     takes_config=False,
 )
 
@@ -52,6 +52,8 @@ def _rows(installed: Installed) -> list[dict[str, str]]:
                 own.append(_row(info, name, f"{backend.kind} backend", backend.summary))
             if (spec := plugins.middleware.get(name)) is not None:
                 own.append(_row(info, name, "middleware", spec.summary))
+            if (balancer := plugins.balancers.get(name)) is not None:
+                own.append(_row(info, name, "balancer", balancer.summary))
         for name, (owner, command) in installed.commands.items():
             if owner == info:
                 own.append(_row(info, name, "command", command.summary))

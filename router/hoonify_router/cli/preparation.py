@@ -29,6 +29,7 @@ def prepare(config: str | None, plugins: Plugins) -> LoadedConfig:
             find_config(config),
             backend_options=plugins.backend_options,
             plugin_settings=plugins.plugin_settings,
+            balancer_settings=plugins.balancer_settings,
             url_backends=plugins.url_backends,
             broken=plugins.broken,
         )

@@ -21,7 +21,9 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
     """Print or write the JSON Schema, the options of all installed plugins included."""
     plugins = installed.plugins
     schema = json_schema(
-        backend_options=plugins.backend_options, plugin_settings=plugins.plugin_settings
+        backend_options=plugins.backend_options,
+        plugin_settings=plugins.plugin_settings,
+        balancer_settings=plugins.balancer_settings,
     )
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     if arguments.write is None:

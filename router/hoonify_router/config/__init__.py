@@ -1,6 +1,7 @@
 """Configuration: typed structures, a strict YAML loader and the JSON Schema made from them."""
 
 from hoonify_router.config.loader import (
+    balance_options_for,
     find_config,
     load_config,
     merged_options,
@@ -29,6 +30,7 @@ __all__ = [
     "ModelConfig",
     "Pricing",
     "ServerConfig",
+    "balance_options_for",
     "find_config",
     "home_id",
     "json_schema",

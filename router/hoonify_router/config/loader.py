@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec import inspect as mi
 
 from hoonify_router.config.checker import INVALID, Checker
-from hoonify_router.config.model import Config, HomeConfig, LoadedConfig
+from hoonify_router.config.model import Config, HomeConfig, LoadedConfig, ModelConfig
 from hoonify_router.config.nodes import MappingNode, dotted
 from hoonify_router.config.problems import Problems, shown, unreadable
 from hoonify_router.config.rules import Installed, Rules
@@ -46,6 +46,7 @@ def load_config(
     *,
     backend_options: Mapping[str, type[Struct]],
     plugin_settings: Mapping[str, type[Struct]],
+    balancer_settings: Mapping[str, type[Struct]] | None = None,
     url_backends: Collection[str] | None = None,
     broken: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -56,6 +57,7 @@ def load_config(
         path: The YAML file.
         backend_options: Options Struct of every installed backend, by its name.
         plugin_settings: Settings Struct of every installed middleware plugin, by its name.
+        balancer_settings: Settings Struct of every installed balancer, by its name; default: none.
         url_backends: Backends for which a home's ``url`` makes sense; ``None`` allows it for all.
         broken: Why a plugin that is installed could not be loaded, by its name: for the message
             when the file names it.
@@ -67,9 +69,10 @@ def load_config(
     environment = os.environ if env is None else env
     problems = Problems(str(path))
     root = _read(Path(path), environment, problems)
-    Rules(Installed(backend_options, plugin_settings, url_backends, broken or {}), problems).apply(
-        root
+    installed = Installed(
+        backend_options, plugin_settings, url_backends, broken or {}, balancer_settings or {}
     )
+    Rules(installed, problems).apply(root)
     config = Checker(problems).check(root, mi.type_info(Config))
     problems.raise_if_any()
     if config is INVALID:  # unreachable as long as every check notes what it finds
@@ -95,6 +98,11 @@ def options_for(loaded: LoadedConfig, home: HomeConfig, options_type: type[Struc
 def settings_for(loaded: LoadedConfig, name: str, settings_type: type[StructT]) -> StructT:
     """Return the settings of the plugin called ``name`` as the plugin's own Struct."""
     return msgspec.convert(loaded.config.plugins.get(name, {}), settings_type)
+
+
+def balance_options_for(model: ModelConfig, settings_type: type[StructT]) -> StructT:
+    """Return a model's ``balance_options`` as its balancer's own Struct."""
+    return msgspec.convert(model.balance_options, settings_type)
 
 
 def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode:

@@ -15,6 +15,8 @@ from hoonify_router.discretion import Discreet
 
 MODEL_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*"
 MAX_MODEL_ID = 128
+ROUND_ROBIN = "round_robin"
+"""The way to choose a home that needs no plugin."""
 
 
 def _says(text: str, **limits: Any) -> Meta:
@@ -138,7 +140,7 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
     balance: Annotated[
         str,
         _says("How a home is chosen: round_robin, least_loaded, prefix, session, or a plugin's."),
-    ] = "round_robin"
+    ] = ROUND_ROBIN
     balance_options: Annotated[dict[str, Any], _says("Settings of that way to choose.")] = field(
         default_factory=dict
     )

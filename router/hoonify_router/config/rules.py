@@ -11,9 +11,16 @@ from msgspec import Struct
 from msgspec import inspect as mi
 
 from hoonify_router.config.checker import Checker
-from hoonify_router.config.model import MAX_MODEL_ID, MODEL_ID, HomeConfig, home_id
+from hoonify_router.config.model import (
+    MAX_MODEL_ID,
+    MODEL_ID,
+    ROUND_ROBIN,
+    HomeConfig,
+    home_id,
+)
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, ScalarNode
 from hoonify_router.config.problems import Problems, closest, listed, shown
+from hoonify_router.config.routing_rules import RoutingRules
 
 _OF_ONE_HOME = tuple(name for name in HomeConfig.__struct_fields__ if name != "weight")
 
@@ -27,12 +34,20 @@ class Installed:
         middleware: Settings Struct of each middleware plugin.
         with_url: Backends that can be a server at a ``url``; ``None`` when that is not known.
         broken: Why a plugin that is installed could not be loaded, by its name.
+        balancers: Settings Struct of each balancer that a plugin brings.
     """
 
     backends: Mapping[str, type[Struct]]
     middleware: Mapping[str, type[Struct]]
     with_url: Collection[str] | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
+    balancers: Mapping[str, type[Struct]] = field(default_factory=dict)
+
+    def names(self, kind: str) -> list[str]:
+        """Return what there is of a kind: ``backend``, ``plugin`` or ``balancer``."""
+        if kind == "balancer":
+            return sorted({ROUND_ROBIN, *self.balancers})
+        return sorted(self.backends if kind == "backend" else self.middleware)
 
 
 class Rules:
@@ -94,6 +109,12 @@ class Rules:
 
     def _check_models(self, models: MappingNode, defaults: MappingNode | None) -> None:
         home_ids: set[str] = set()
+        routing = RoutingRules(
+            self._installed.balancers,
+            lambda name, hidden: self._missing("balancer", name, hidden=hidden),
+            lambda node, settings: self._checker.check(node, self._struct_type(settings)),
+            self._problems,
+        )
         for name, model in models.entries.items():
             if not re.fullmatch(MODEL_ID, name) or len(name) > MAX_MODEL_ID:
                 self._problems.add_at_key(
@@ -101,6 +122,7 @@ class Rules:
                 )
             if not isinstance(model, MappingNode):
                 continue
+            routing.apply(name, model, models)
             homes = self._homes_of(model)
             for index, home in enumerate(homes):
                 if (identity := home_id(name, index, len(homes))) in home_ids:
@@ -196,12 +218,12 @@ class Rules:
             return (
                 f"{kind} {name} is installed but cannot be loaded: {self._installed.broken[name]}"
             )
-        known = self._installed.backends if kind == "backend" else self._installed.middleware
-        guess = None if hidden else closest(name, sorted(known))
+        known = self._installed.names(kind)
+        guess = None if hidden else closest(name, known)
         meant = f"did you mean {guess}? installed: " if guess else "installed: "
         called = "of this name" if hidden else f"called {name}"
         joint = ", " if guess else "; "
-        return f"no {kind} {called}{joint}{meant}{listed(sorted(known))}"
+        return f"no {kind} {called}{joint}{meant}{listed(known)}"
 
 
 def _merged(home: MappingNode, defaults: MappingNode | None) -> MappingNode:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from hoonify_router.config.model import (
     MAX_MODEL_ID,
     MODEL_ID,
+    ROUND_ROBIN,
     Config,
     HomeConfig,
     ModelConfig,
@@ -29,26 +30,33 @@ def json_schema(
     *,
     backend_options: Mapping[str, type[Struct]] | None = None,
     plugin_settings: Mapping[str, type[Struct]] | None = None,
+    balancer_settings: Mapping[str, type[Struct]] | None = None,
 ) -> dict[str, Any]:
     """Return the schema of ``router.yaml``.
 
     Args:
         backend_options: Options Struct of each backend that editors shall know.
         plugin_settings: Settings Struct of each middleware plugin that editors shall know.
+        balancer_settings: Settings Struct of each balancer that editors shall know.
     """
     backends = dict(sorted((backend_options or {}).items()))
     plugins = dict(sorted((plugin_settings or {}).items()))
-    types = [Config, ModelConfig, HomeConfig, *backends.values(), *plugins.values()]
+    balancers = dict(sorted((balancer_settings or {}).items()))
+    extra = [*backends.values(), *plugins.values(), *balancers.values()]
+    types = [Config, ModelConfig, HomeConfig, *extra]
     references, definitions = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     _tidy(definitions)
     root, model, home = (definitions[_name(reference)] for reference in references[:3])
-    backend_references = dict(zip(backends, references[3:], strict=False))
-    plugin_references = dict(zip(plugins, references[3 + len(backends) :], strict=True))
+    rest = iter(references[3:])
+    backend_references = dict(zip(backends, rest, strict=False))
+    plugin_references = dict(zip(plugins, rest, strict=False))
+    balancer_references = dict(zip(balancers, rest, strict=False))
     for reference in backend_references.values():
         definitions[_name(reference)].pop("required", None)  # the backend's defaults may have them
     model["oneOf"] = [{"required": ["backend"]}, {"required": ["homes"]}]
     for holder in (model, home):
         _add_options(holder, backend_references)
+    _add_balancers(model, balancer_references)
     _add_names(root["properties"], backend_references, plugin_references)
     del definitions[_name(references[0])]
     title = {"$schema": DIALECT, "title": "Configuration of Hoonify Router"}
@@ -75,6 +83,20 @@ def _add_options(holder: dict[str, Any], backends: Mapping[str, Any]) -> None:
         }
         for name, reference in backends.items()
     ]
+
+
+def _add_balancers(model: dict[str, Any], balancers: Mapping[str, Any]) -> None:
+    """Say which settings go with which way to choose a home."""
+    model["properties"]["balance"]["examples"] = [ROUND_ROBIN, *balancers]
+    model["properties"]["fallback"]["uniqueItems"] = True
+    if balancers:
+        model.setdefault("allOf", []).extend(
+            {
+                "if": {"properties": {"balance": {"const": name}}, "required": ["balance"]},
+                "then": {"properties": {"balance_options": reference}},
+            }
+            for name, reference in balancers.items()
+        )
 
 
 def _add_names(

@@ -6,6 +6,7 @@ what it was to bring.
 """
 
 from hoonify_router.loader.assembly import (
+    build_balancers,
     build_pipeline,
     collect_commands,
     collect_routes,
@@ -19,6 +20,7 @@ __all__ = [
     "Failure",
     "PluginInfo",
     "Plugins",
+    "build_balancers",
     "build_pipeline",
     "collect_commands",
     "collect_routes",

@@ -1,4 +1,4 @@
-"""Build what the configuration names out of the loaded plugins: the pipeline, extra routes and commands."""
+"""Build what the configuration names out of the loaded plugins: pipeline, balancers, extra routes and commands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hoonify_router.api import Command, Middleware, Phase, PluginContext, Route
-from hoonify_router.config import LoadedConfig, settings_for
+from hoonify_router.api import Balancer, Command, Middleware, Phase, PluginContext, Route
+from hoonify_router.config import LoadedConfig, balance_options_for, settings_for
+from hoonify_router.config.model import ROUND_ROBIN
 from hoonify_router.errors import PluginError
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
 from hoonify_router.loader.records import RecordT, checked_list
@@ -74,6 +75,32 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
         )
     middleware.name = name
     return middleware
+
+
+def build_balancers(plugins: Plugins, loaded: LoadedConfig) -> dict[str, Balancer]:
+    """Return a balancer for each model that has a way of its own to choose among its homes, by the model's ID.
+
+    Raises:
+        PluginError: One of them is missing or cannot be built.
+    """
+    built: dict[str, Balancer] = {}
+    for model_id, model in loaded.config.models.items():
+        if model.balance == ROUND_ROBIN:
+            continue
+        plugins.require([model.balance])
+        spec = plugins.balancers.get(model.balance)
+        if spec is None:
+            raise PluginError(f"{model.balance!r} is no balancer, and `balance:` takes one")
+        try:
+            balancer = spec.build(balance_options_for(model, spec.settings))
+        except Exception as error:
+            told = f"balancer {spec.name!r} cannot be built for {model_id}: {explain(error)}"
+            raise PluginError(told) from error
+        if not isinstance(balancer, Balancer):
+            came = type(balancer).__name__
+            raise PluginError(f"balancer {spec.name!r}: build returned {came}, expected a Balancer")
+        built[model_id] = balancer
+    return built
 
 
 def collect_routes(plugins: Plugins, context: PluginContext) -> tuple[list[Route], list[Failure]]:

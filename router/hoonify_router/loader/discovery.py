@@ -16,6 +16,7 @@ from hoonify_router import hookspecs
 from hoonify_router.api import (
     ENTRY_POINT_GROUP,
     Backend,
+    BalancerSpec,
     MiddlewareSpec,
     ServerBackend,
     WorkerBackend,
@@ -35,7 +36,7 @@ def load_plugins(
     """Load, check and register all installed plugins.
 
     Args:
-        names_required: Backends and middleware that must be there, see ``names_in``.
+        names_required: Backends, middleware and balancers that must be there, see ``names_in``.
         entry_points: What to load instead of the installed plugins.
 
     Raises:
@@ -99,6 +100,9 @@ class _Loading:
     middleware: dict[str, list[tuple[PluginInfo, MiddlewareSpec]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    balancers: dict[str, list[tuple[PluginInfo, BalancerSpec]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def __post_init__(self) -> None:
         self.manager.add_hookspecs(hookspecs)
@@ -115,6 +119,7 @@ class _Loading:
                 name, "hoonify_register_backends", WorkerBackend, ServerBackend
             )
             middleware = self._records(name, "hoonify_register_middleware", MiddlewareSpec)
+            balancers = self._records(name, "hoonify_register_balancers", BalancerSpec)
         except Exception as error:  # whatever a plugin does wrong, the others must load
             if self.manager.has_plugin(name):  # older pluggys leave a refused one half registered
                 self.manager.unregister(name=name)
@@ -124,19 +129,22 @@ class _Loading:
             return
         if warning:
             self.warnings.append(f"plugin {name!r} ({distribution}): {warning}")
-        provides = (*(record.name for record in backends), *(spec.name for spec in middleware))
+        provides = tuple(dict.fromkeys(one.name for one in (*backends, *middleware, *balancers)))
         info = PluginInfo(name, distribution, _summary(plugin), provides, hooks)
         self.infos.append(info)
         for backend in backends:
             self.backends[backend.name].append((info, backend))
         for spec in middleware:
             self.middleware[spec.name].append((info, spec))
+        for balancer in balancers:
+            self.balancers[balancer.name].append((info, balancer))
 
     def finish(self) -> Plugins:
         """Return everything, without the records whose names are taken twice."""
         return Plugins(
             backends=self._unique("backend", self.backends),
             middleware=self._unique("middleware", self.middleware),
+            balancers=self._unique("balancer", self.balancers),
             manager=self.manager,
             infos=tuple(self.infos),
             failures=tuple(self.failures),

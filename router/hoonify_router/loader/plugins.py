@@ -10,8 +10,14 @@ from typing import Any
 import pluggy
 from msgspec import Struct
 
-from hoonify_router.api import Backend, MiddlewareSpec, RequestContext, ServerBackend
-from hoonify_router.config.model import Config
+from hoonify_router.api import (
+    Backend,
+    BalancerSpec,
+    MiddlewareSpec,
+    RequestContext,
+    ServerBackend,
+)
+from hoonify_router.config.model import ROUND_ROBIN, Config
 from hoonify_router.errors import PluginError, RouterError, envelope
 from hoonify_router.loader.suggestions import did_you_mean, explain
 
@@ -26,7 +32,7 @@ class Failure:
         plugin: Name of its entry point.
         distribution: Name and version of the distribution that brings it.
         message: What is wrong, on one line.
-        names: Backends and middleware that are missing because of it, as far as they are known.
+        names: Backends, middleware and balancers that are missing because of it, as far as they are known.
         error: The exception behind it.
     """
 
@@ -48,7 +54,7 @@ class PluginInfo:
         name: Name of its entry point.
         distribution: Name and version of the distribution that brings it.
         summary: First line of its module's docstring.
-        provides: Names of its backends and middleware.
+        provides: Names of its backends, middleware and balancers.
         hooks: Hooks that it implements.
     """
 
@@ -79,6 +85,7 @@ class Plugins:
     Args:
         backends: What ``backend:`` in the YAML may say.
         middleware: What ``pipeline:`` in the YAML may say.
+        balancers: What ``balance:`` in the YAML may say, beside ``round_robin``.
         manager: Holds the working plugins' hooks; prefer ``call`` and ``notify``, under which one
             raising implementation does not hide the others.
         infos: The working plugins.
@@ -92,6 +99,7 @@ class Plugins:
     infos: tuple[PluginInfo, ...] = ()
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
+    balancers: Mapping[str, BalancerSpec] = field(default_factory=dict)
 
     @property
     def backend_options(self) -> dict[str, type[Struct]]:
@@ -102,6 +110,11 @@ class Plugins:
     def plugin_settings(self) -> dict[str, type[Struct]]:
         """Return each middleware's Struct of settings."""
         return {name: spec.settings for name, spec in self.middleware.items()}
+
+    @property
+    def balancer_settings(self) -> dict[str, type[Struct]]:
+        """Return each balancer's Struct of settings."""
+        return {name: spec.settings for name, spec in self.balancers.items()}
 
     @property
     def url_backends(self) -> frozenset[str]:
@@ -163,7 +176,7 @@ class Plugins:
         blamed = [f for f in self.failures if name == f.plugin or name in f.names]
         if blamed:
             return "; ".join(str(failure) for failure in blamed)
-        known = sorted({*self.backends, *self.middleware})
+        known = sorted({*self.backends, *self.middleware, *self.balancers})
         message = f"no installed plugin brings {name!r}{did_you_mean(name, known)}"
         message += f" (installed: {', '.join(known) or 'none'}"
         if self.failures:
@@ -176,12 +189,16 @@ class Plugins:
         Raises:
             PluginError: Something is missing or broken; one line for each.
         """
-        missing = sorted(set(names) - set(self.backends) - set(self.middleware))
+        missing = sorted(
+            set(names) - set(self.backends) - set(self.middleware) - set(self.balancers)
+        )
         if missing:
             raise PluginError("\n".join(self.explain_missing(name) for name in missing))
 
 
 def names_in(config: Config) -> frozenset[str]:
-    """Return the backends and middleware that a configuration names."""
-    homes = (home.backend for model in config.models.values() for home in model.all_homes())
-    return frozenset(config.pipeline).union(homes)
+    """Return the backends, middleware and balancers that a configuration names."""
+    models = config.models.values()
+    homes = (home.backend for model in models for home in model.all_homes())
+    balancers = {model.balance for model in models} - {ROUND_ROBIN}
+    return frozenset(config.pipeline).union(homes, balancers)

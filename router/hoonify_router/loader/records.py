@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from hoonify_router.api import Command, MiddlewareSpec, Route, ServerBackend, WorkerBackend
+from hoonify_router.api import (
+    BalancerSpec,
+    Command,
+    MiddlewareSpec,
+    Route,
+    ServerBackend,
+    WorkerBackend,
+)
+from hoonify_router.config.model import ROUND_ROBIN
 from hoonify_router.errors import PluginError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -90,6 +98,11 @@ def _check(hook: str, record: Any) -> None:
             _check_struct(hook, label, "options", record.options)
             _check_backend(hook, label, record)
         case MiddlewareSpec():
+            _check_struct(hook, label, "settings", record.settings)
+            _check_callable(hook, label, "build", record.build)
+        case BalancerSpec():
+            if record.name == ROUND_ROBIN:
+                raise PluginError(f"{hook}: the balancer {ROUND_ROBIN!r} is the router's own")
             _check_struct(hook, label, "settings", record.settings)
             _check_callable(hook, label, "build", record.build)
         case Command():

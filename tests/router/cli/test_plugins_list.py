@@ -18,6 +18,7 @@ def test_everything_that_ships_is_listed(run: Run) -> None:
     }
     assert ("echo", "worker backend") in rows
     assert ("api_keys", "middleware") in rows
+    assert rows["prefix", "balancer"]["plugin"] == "balancers"
     keys = rows["keys", "command"]
     assert keys["plugin"] == "api_keys"
     assert keys["distribution"].startswith("hoonify-router ")

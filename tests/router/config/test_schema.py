@@ -142,3 +142,27 @@ def test_it_is_the_same_every_time() -> None:
     assert json.dumps(again) == json.dumps(
         json_schema(backend_options=BACKENDS, plugin_settings=MIDDLEWARE)
     )
+
+
+def test_settings_go_with_the_balancer_that_is_named() -> None:
+    """As options go with their backend; a third party's are not underlined."""
+    schema = json_schema(backend_options=BACKENDS, balancer_settings={"moody": Strict})
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    balance = schema["$defs"]["ModelConfig"]["properties"]["balance"]
+    assert balance["examples"] == ["round_robin", "moody"]
+    for lines, path in (
+        ("    balance: moody\n    balance_options: {a: 1}\n", None),
+        ("    balance: moody\n", None),
+        ("    balance: theirs\n    balance_options: {b: 1}\n", None),
+        ("    balance: moody\n    balance_options: {b: 1}\n", "$.models.polly.balance_options"),
+        ("    fallback: [a, a]\n", "$.models.polly.fallback"),
+        ("    attempts: 11\n", "$.models.polly.attempts"),
+    ):
+        assert complaints(validator, GOOD + lines) == ([path] if path else [])
+
+
+class Strict(Struct, forbid_unknown_fields=True):
+    """Settings of a balancer."""
+
+    a: int = 0

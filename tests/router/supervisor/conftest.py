@@ -164,6 +164,7 @@ def load_yaml(tmp_path: Path, plugins: Plugins) -> LoadYaml:
             path,
             backend_options=plugins.backend_options,
             plugin_settings=plugins.plugin_settings,
+            balancer_settings=plugins.balancer_settings,
             env={},
         )
 

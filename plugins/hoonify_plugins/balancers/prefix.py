@@ -1,0 +1,129 @@
+"""``balance: prefix``: equal beginnings of prompts meet a warm KV cache."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Container, Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from hoonify_plugins.balancers.load import requests_at, take_less_busy
+from hoonify_plugins.balancers.prompts import prompt_text
+from hoonify_router.api import Balancer, Candidate, RequestContext
+
+
+class PrefixSettings(Struct, forbid_unknown_fields=True):
+    """What is known of prompts, and how far it counts."""
+
+    block: Annotated[
+        int, Meta(description="Prompts are compared in blocks of this many characters.", ge=16)
+    ] = 256
+    depth: Annotated[
+        int, Meta(description="Blocks of a prompt that are looked at.", ge=1, le=4096)
+    ] = 128
+    remember: Annotated[
+        int,
+        Meta(
+            description="Blocks that are remembered per model and gateway, at most 256 bytes each.",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 32768
+    lead: Annotated[
+        int,
+        Meta(
+            description="The home that knows a prompt may have this many requests more than the least busy one ...",
+            ge=0,
+        ),
+    ] = 16
+    lead_ratio: Annotated[
+        float,
+        Meta(description="... or this many times as many; beyond both the latter is taken.", ge=1),
+    ] = 1.5
+
+
+class PrefixIndex:
+    """Remembers which home was last sent which beginning of a prompt, within a bound.
+
+    A beginning is known by one number: the hash of its last block and of the number of what stands before
+    that. So each block is one entry, whichever prompts share it, and no text is kept. What was not
+    met for longest is forgotten first, longer beginnings before the shorter ones that they go on from.
+
+    Args:
+        block: Characters per block; what does not fill one is left out.
+        capacity: Entries.
+    """
+
+    def __init__(self, block: int, capacity: int) -> None:
+        self._block = block
+        self._capacity = capacity
+        self._homes: OrderedDict[int, str] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many entries there are."""
+        return len(self._homes)
+
+    def chain(self, text: str) -> list[int]:
+        """Return the numbers of a text's beginnings, the shortest first."""
+        size = self._block
+        numbers = []
+        number = 0
+        for start in range(0, len(text) - size + 1, size):
+            number = hash((number, text[start : start + size]))
+            numbers.append(number)
+        return numbers
+
+    def find(self, chain: Sequence[int], among: Container[str]) -> str | None:
+        """Return the home that was sent the longest beginning, of those that may be asked."""
+        homes = self._homes
+        for number in reversed(chain):
+            home = homes.get(number)
+            if home is not None and home in among:
+                return home
+        return None
+
+    def learn(self, chain: Sequence[int], home: str) -> None:
+        """Note that ``home`` is sent a text."""
+        homes = self._homes
+        for number in reversed(chain):
+            homes[number] = home
+            homes.move_to_end(number)
+        while len(homes) > self._capacity:
+            homes.popitem(last=False)
+
+
+class Prefix(Balancer):
+    """Sends a prompt where its beginning has been sent before, unless that home is much busier than another.
+
+    Args:
+        settings: How much is remembered, and how much busier.
+        dice: Draws where nothing is known.
+    """
+
+    def __init__(self, settings: PrefixSettings, dice: random.Random | None = None) -> None:
+        self._settings = settings
+        self._dice = dice or random.Random()
+        self._longest = settings.block * settings.depth
+        self.index = PrefixIndex(settings.block, settings.remember)
+
+    def choose(self, candidates: Sequence[Candidate], ctx: RequestContext) -> Candidate:
+        """Return the home that knows the longest beginning, or one that is less busy."""
+        chain = self.index.chain(prompt_text(ctx.request, self._longest))
+        by_id = {one.home.id: one for one in candidates}
+        known = self.index.find(chain, by_id)
+        if known is None:
+            chosen = take_less_busy(candidates, self._dice)
+        else:
+            chosen = self._unless_too_busy(by_id[known], candidates)
+        self.index.learn(chain, chosen.home.id)
+        return chosen
+
+    def _unless_too_busy(self, wanted: Candidate, candidates: Sequence[Candidate]) -> Candidate:
+        least = min(candidates, key=lambda one: requests_at(one) / one.home.weight)
+        fair = requests_at(least) * wanted.home.weight / least.home.weight
+        has = requests_at(wanted)
+        if has - fair > self._settings.lead and has > fair * self._settings.lead_ratio:
+            return least
+        return wanted
