@@ -15,10 +15,15 @@ from hoonify_router.errors import (
     EngineDead,
     HomeMisconfigured,
     InvalidRequest,
+    InvalidType,
+    InvalidValue,
+    MissingParameter,
     ModelUnavailable,
     Overloaded,
     PayloadTooLarge,
     RouterError,
+    UnknownParameter,
+    Unsupported,
     WrongEndpoint,
 )
 from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest, Task
@@ -50,6 +55,19 @@ FAILED = "The model's engine has failed."
 BROKEN_OFF = "The connection to the model's engine broke before the answer was complete."
 MISCONFIGURED = "The model's home is not set up correctly."
 ELSEWHERE = "The model's engine does not serve this endpoint."
+
+_KINDS: dict[str, type[InvalidRequest]] = {
+    kind.code: kind
+    for kind in (
+        InvalidType,
+        InvalidValue,
+        MissingParameter,
+        UnknownParameter,
+        Unsupported,
+        WrongEndpoint,
+    )
+}
+"""Codes of OpenAI's that say what is wrong with a request, wherever they come from."""
 
 _FIELDS = frozenset(
     name
@@ -119,7 +137,7 @@ def _translate(
     if status == 429 or (status == 503 and "queue" in message.lower()):
         return Overloaded(FULL, retry_after=retry_after or 1)
     if status in (400, 422):
-        return InvalidRequest(_public(message, REFUSED), param=param)
+        return _KINDS.get(code, InvalidRequest)(_public(message, REFUSED), param=param)
     if task != "chat" and status in (404, 405, 501) and not _NO_MODEL.search(message):
         return WrongEndpoint(ELSEWHERE, param="model")
     if status in (401, 403, 404, 405, 407) or 300 <= status < 400:

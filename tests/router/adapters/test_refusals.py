@@ -22,10 +22,15 @@ from hoonify_router.errors import (
     EngineDead,
     HomeMisconfigured,
     InvalidRequest,
+    InvalidType,
+    InvalidValue,
+    MissingParameter,
     ModelUnavailable,
     Overloaded,
     PayloadTooLarge,
     RouterError,
+    UnknownParameter,
+    Unsupported,
     WrongEndpoint,
 )
 
@@ -135,6 +140,25 @@ def test_server_errors_never_pass_a_message_on(status: int, message: str) -> Non
     error = refuse(status, {"message": told})
     if error.status >= 429:
         assert told not in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("unsupported_parameter", Unsupported),
+        ("invalid_value", InvalidValue),
+        ("unknown_parameter", UnknownParameter),
+        ("missing_required_parameter", MissingParameter),
+        ("invalid_type", InvalidType),
+        ("content_policy_violation", InvalidRequest),
+    ],
+)
+def test_a_code_that_clients_know_stays(code: str, kind: type[RouterError]) -> None:
+    """A parameter that the server cannot honour is refused by name here, too."""
+    told = {"error": {"message": "No top_k here.", "param": "top_k", "code": code}}
+    error = refuse(400, told)
+    assert type(error) is kind
+    assert (error.message, error.param) == ("No top_k here.", "top_k")
 
 
 def test_retry_after_is_passed_on() -> None:
