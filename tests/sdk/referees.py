@@ -60,6 +60,9 @@ NEVER_NULL = frozenset(
 )
 """What OpenAI's schema lets be left out, and does not let be null."""
 
+WORDS = frozenset({"finish_reason", "object", "role", "service_tier", "type"})
+"""Fields whose values a schema lists; of all others it tells the type only."""
+
 
 class OutOfShape(AssertionError):
     """An answer that OpenAI would not give; the message names the place."""
@@ -164,15 +167,46 @@ def check_published(name: str, data: Any) -> None:
     Raises:
         OutOfShape: It is something else.
     """
+    complaint = (_complaint if "Request" in name else _complaint_of_shape)(name, _Shaped(data))
+    if complaint:
+        raise OutOfShape(f"{name}: {complaint}")
+
+
+def _complaint(name: str, shaped: _Shaped) -> str | None:
     validator = published(name)
-    if validator is not None and (
-        error := jsonschema.exceptions.best_match(_errors(validator, data))
-    ):
-        raise OutOfShape(f"{name}: {error.json_path}: {error.message}")
+    errors = () if validator is None else validator.iter_errors(shaped.data)
+    error = jsonschema.exceptions.best_match(errors)
+    return error and f"{error.json_path}: {error.message}"
 
 
-def _errors(validator: jsonschema.Draft202012Validator, data: Any) -> Any:
-    return validator.iter_errors(data)
+_complaint_of_shape = cache(_complaint)
+"""The chunks of a stream look alike: each shape is judged once."""
+
+
+class _Shaped:
+    """Data that equals other data of the same shape: all that the schemas of answers speak of.
+
+    Args:
+        data: What JSON can hold.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self._shape = _shape(data)
+
+    def __hash__(self) -> int:
+        return hash(self._shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shaped) and self._shape == other._shape
+
+
+def _shape(data: Any, word: bool = False) -> Any:
+    if isinstance(data, dict):
+        return frozenset((key, _shape(value, key in WORDS)) for key, value in data.items())
+    if isinstance(data, list):
+        return (list, frozenset(_shape(item) for item in data))
+    return data if word else type(data)
 
 
 # ------------------------------------------------------------------ both

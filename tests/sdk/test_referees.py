@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 from tests.sdk.referees import (
     PUBLISHED,
+    WORDS,
     OutOfShape,
     check_chat,
     check_chat_chunk,
@@ -121,3 +123,36 @@ def test_a_chunk_of_a_completion_may_be_open() -> None:
     del chunk["choices"][0]["finish_reason"]  # type: ignore[attr-defined]
     with pytest.raises(OutOfShape):
         check_completion_chunk(chunk)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="OpenAI's published schema is not at hand")
+def test_the_schemas_of_answers_speak_of_shapes_only() -> None:
+    """Of values they list a few words; so one answer of a shape stands for all."""
+    document = json.loads(PUBLISHED.read_text())["components"]["schemas"]
+    limits = {"minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength", "pattern"}
+    reached = {"ChatCompletionModeration"}  # nobody moderates here
+
+    def look(schema: Any, field: str = "") -> None:
+        if isinstance(schema, list):
+            for inner in schema:
+                look(inner, field)
+        if not isinstance(schema, dict):
+            return
+        assert not limits & schema.keys()
+        assert "enum" not in schema or field in WORDS
+        name = schema.get("$ref", "").rpartition("/")[2]
+        if name and name not in reached:
+            reached.add(name)
+            look(document[name], field)
+        for key, inner in schema.items():
+            if key == "properties":
+                for each, value in inner.items():
+                    look(value, each)
+            elif key != "enum":
+                look(inner, field)
+
+    for name in ("CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"):
+        look(document[name])
+    for name in ("CreateCompletionResponse", "CreateEmbeddingResponse", "ErrorResponse"):
+        look(document[name])
+    assert len(reached) > 5
