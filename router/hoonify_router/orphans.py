@@ -49,6 +49,7 @@ def clean_up_in_background(helpers: Iterable[int], runtime_dir: Path) -> None:
         return
 
     def watch() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for others
         wait([parent.sentinel])
         clean_up_after_parent(helpers, runtime_dir)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import FrameType
 
 from sanic.worker.manager import WorkerManager
@@ -25,6 +27,7 @@ _FROM_A_TERMINAL = (signal.SIGINT, signal.SIGHUP)
 STOPPING = (*_FROM_A_TERMINAL, signal.SIGTERM)
 """Signals that stop a router in good order."""
 
+_STOPPING = "stopping"
 _QUICK = 10.0
 _GIVE_UP_AFTER = 5
 _LONGEST_PAUSE = 30.0
@@ -41,15 +44,17 @@ class ProcessWatch:
     Args:
         manager: Has the processes.
         patience: Seconds that they may take to stop.
+        runtime_dir: Folder that they share: there they find that a stop has begun which they could not hear.
 
     Attributes:
         status: Exit status of the whole: 0, 2 when a process has said why it cannot start, 1 when one
             could not be kept running.
     """
 
-    def __init__(self, manager: WorkerManager, patience: float) -> None:
+    def __init__(self, manager: WorkerManager, patience: float, runtime_dir: Path) -> None:
         self._manager = manager
         self._patience = patience
+        self._stopping = runtime_dir / _STOPPING
         self._signals = 0
         self.status = 0
         self._quick_deaths: dict[str, int] = {}
@@ -160,6 +165,8 @@ class ProcessWatch:
         if asked:
             with contextlib.suppress(OSError, ValueError):  # nobody may be reading any more
                 print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            self._stopping.touch()  # before the signal: whoever misses that finds this
         self._send(signal.SIGTERM)
         while running := [process for process in self._processes() if _lives(process)]:
             left = deadline - time.monotonic()
@@ -173,6 +180,30 @@ class ProcessWatch:
             if _lives(process) and process.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, number)
+
+
+def hear_one_stop(runtime_dir: Path, stop: Callable[[], object]) -> None:
+    """Call ``stop`` once when this process is told to stop, or has been before it could hear it.
+
+    Called on the event loop of a gateway. Until then SIGTERM just ends the process, which has nothing to lose, or
+    Sanic ignores it for a moment. Further ones change nothing: whatever drains is not cut by them.
+
+    Args:
+        runtime_dir: The folder that the ``ProcessWatch`` writes to.
+        stop: What is to be done.
+    """
+    loop = asyncio.get_running_loop()
+
+    def heed() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        loop.remove_signal_handler(signal.SIGTERM)  # back to its default, for a moment
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        stop()
+
+    loop.add_signal_handler(signal.SIGTERM, heed)
+    if (runtime_dir / _STOPPING).exists():
+        heed()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -20,6 +22,7 @@ from hoonify_router.processes import (
     STOPPING,
     ProcessWatch,
     _title,
+    hear_one_stop,
     signals_held_back,
 )
 
@@ -101,8 +104,8 @@ def actor(monkeypatch: pytest.MonkeyPatch) -> Actor:
     return actor
 
 
-def run(manager: Any, patience: float = 60.0) -> ProcessWatch:
-    watch = ProcessWatch(manager, patience)
+def run(manager: Any, patience: float = 60.0, runtime_dir: Path = Path("/nowhere")) -> ProcessWatch:
+    watch = ProcessWatch(manager, patience, runtime_dir)
     watch.run()
     return watch
 
@@ -125,6 +128,34 @@ def test_ctrl_c_a_service_manager_and_a_closed_terminal_stop_it(
     """Each of these signals makes it tell its processes to stop, and end well."""
     watch = run(Manager(actor, on_start=lambda: signal.raise_signal(number)))
     assert (watch.status, actor.exitcode) == (0, 0)
+
+
+@pytest.mark.timeout(20)
+async def test_a_gateway_hears_one_stop_however_many_there_are(tmp_path: Path) -> None:
+    """What drains is not cut by the second one; and a stop that came too early is found."""
+    heard: list[str] = []
+    hear_one_stop(tmp_path, lambda: heard.append("stop"))
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while not heard:  # noqa: ASYNC110 - a signal has no event
+                await asyncio.sleep(0)
+    assert heard == ["stop"]
+
+
+@pytest.mark.timeout(20)
+async def test_a_gateway_finds_the_stop_that_it_missed(tmp_path: Path, actor: Actor) -> None:
+    """It stands in the folder that all processes share, before any of them is told by a signal."""
+    heard: list[str] = []
+    hear_one_stop(tmp_path, lambda: heard.append("too early"))
+    assert heard == []
+    found_at_the_end: list[list[str]] = []
+    die = actor.die
+    actor.die = lambda status: (found_at_the_end.append(os.listdir(tmp_path)), die(status))  # type: ignore
+    run(Manager(actor, on_start=lambda: signal.raise_signal(signal.SIGTERM)), runtime_dir=tmp_path)
+    assert len(found_at_the_end[0]) == 1
+    hear_one_stop(tmp_path, lambda: heard.append("found"))
+    assert heard == ["found"]
 
 
 @pytest.mark.timeout(20)

@@ -34,6 +34,7 @@ def supervise(
     limits: Limits,
 ) -> None:
     """Run the supervisor until it is told to stop; see ``run_supervisor``."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # plugins that have started must end
     try:
         plugins = load_plugins(names_required=plugins_required)
         context = plugin_context(loaded, runtime_dir)
@@ -86,6 +87,7 @@ async def _run(
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def orphaned() -> None:
         supervisor.kill()

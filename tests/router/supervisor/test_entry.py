@@ -182,6 +182,34 @@ async def test_plugins_start_first_and_stop_last(start_main: Any, tmp_path: Path
     assert "shown only this once: hoo_test" in said
 
 
+async def test_a_stop_while_plugins_start_waits_for_them(start_main: Any, tmp_path: Path) -> None:
+    """What has started is shut down; no engine is started any more."""
+    install(
+        tmp_path,
+        "slow",
+        """
+        import os, pathlib, time
+
+        def hoonify_startup(context):
+            print("startup", os.getpid(), flush=True)
+            while not pathlib.Path(__file__).with_name("go_on").exists():
+                time.sleep(0.01)
+
+        def hoonify_shutdown(context):
+            print("shutdown", flush=True)
+        """,
+    )
+    main = await start_main(PYTHONPATH=str(tmp_path))
+    while not (line := (await main.process.stdout.readline()).split())[0].startswith(b"startup"):
+        pass
+    os.kill(int(line[1]), signal.SIGTERM)
+    (tmp_path / "go_on").touch()
+    said = await main.said()
+    assert await main.process.wait() == 0
+    assert "shutdown" in said
+    assert "ready" not in said
+
+
 MOODY = """
     from hoonify_backends.echo import EchoOptions
     from hoonify_router.api import WorkerBackend

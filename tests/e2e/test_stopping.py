@@ -1,0 +1,139 @@
+"""A stop is heard whenever it comes, and once: while the router starts, and again while it drains."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import alive, wait_until
+from .test_processes import ECHO, lines_of, stream
+
+HOLDER = """
+import os, pathlib, threading, time
+from msgspec import Struct
+from hoonify_router.api import Middleware, MiddlewareSpec, hookimpl
+
+FOLDER = pathlib.Path(os.environ["HOLD_FOLDER"])
+LATE = os.environ.get("SANIC_WORKER_NAME") == "Sanic-Server-1-0"
+
+
+def hold(point):
+    if LATE and os.environ["HOLD_AT"] == point:
+        (FOLDER / "held").write_text(str(os.getpid()))
+        while not (FOLDER / "go_on").exists():
+            time.sleep(0.01)
+
+
+class Settings(Struct, forbid_unknown_fields=True):
+    pass
+
+
+class Holder(Middleware):
+    async def startup(self):
+        # A thread that other plugins may well have: a signal to the process may choose it.
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        hold("startup")
+        from sanic.server import runners
+
+        set_up = runners._setup_system_signals
+
+        def held(*arguments):
+            set_up(*arguments)
+            hold("signals")
+
+        runners._setup_system_signals = held
+
+
+def build(settings, context):
+    hold("build")
+    return Holder()
+
+
+@hookimpl
+def hoonify_register_middleware():
+    return [MiddlewareSpec("holder", "Holds a start.", Settings, build)]
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Install a plugin that holds the second gateway's start at a point; return the folder of its signs."""
+
+    def install(point: str) -> Path:
+        site = tmp_path / "site"
+        info = site / "holder-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: holder\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[hoonify_router]\nholder = holder_plugin\n")
+        (site / "holder_plugin.py").write_text(HOLDER)
+        monkeypatch.setenv("PYTHONPATH", str(site))
+        monkeypatch.setenv("HOLD_FOLDER", str(tmp_path))
+        monkeypatch.setenv("HOLD_AT", point)
+        return tmp_path
+
+    return install
+
+
+def gateways(router: Any) -> list[int]:
+    """Return the processes that Sanic calls servers."""
+    found = []
+    for pid in router.processes():
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+        if b"SANIC_WORKER_NAME=Sanic-Server-" in environ:
+            found.append(pid)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("point", ["build", "startup", "signals"])
+def test_a_stop_that_meets_a_gateway_while_it_starts(
+    start_router: Any, holder: Callable[[str], Path], point: str, number: signal.Signals
+) -> None:
+    """The first gateway serves, the second one is held at some point of its start: all are gone soon."""
+    signs = holder(point)
+    router = start_router(ECHO + "pipeline: [holder]\n", "--workers", "2")
+    router.wait_ready()
+    held = int(wait_until(lambda: _read(signs / "held"), 20, "the second gateway to be held"))
+    (first,) = [pid for pid in gateways(router) if pid != held]
+    began = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(router.process.pid, number)  # as a terminal does
+    else:
+        router.process.send_signal(number)
+    wait_until(lambda: not alive(first), 20, "the first gateway to leave")
+    (signs / "go_on").touch()
+    assert router.process.wait(20) == 0, router.output
+    assert time.monotonic() - began < 15
+    wait_until(lambda: not router.processes(), 5, "the last process to go")
+    assert "Traceback" not in router.output
+
+
+def test_sigterm_to_all_processes_lets_a_running_stream_finish(start_router: Any) -> None:
+    """Service managers do it, and the main process passes it on: a gateway that drains hears it again."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    with stream(router, 100) as answer:
+        lines = lines_of(answer)
+        next(lines)
+        both = gateways(router)
+        os.killpg(router.process.pid, signal.SIGTERM)
+        for _ in range(3):
+            next(lines)
+            for pid in both:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        seen = list(lines)
+    assert seen[-1] == "data: [DONE]"
+    assert any('"finish_reason":"stop"' in line for line in seen)
+    assert router.process.wait(30) == 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
