@@ -159,3 +159,135 @@ def test_errors_are_ours() -> None:
     """Whatever is raised can cross to the client."""
     with pytest.raises(RouterError):
         render("{{ raise_exception(1) }}")
+
+
+TOOL = {"type": "function", "function": {"name": "look_up", "strict": True}}
+CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "look_up", "arguments": '{"x": 1}'},
+}
+CALLED = [
+    Message("user", "q"),
+    Message("assistant", tool_calls=[CALL, {**CALL, "id": "call_2"}]),
+    Message("tool", "forty-two", tool_call_id="call_1"),
+    Message("tool", "forty-three", tool_call_id="call_2"),
+    Message("user", "and?"),
+]
+TAKES_TURNS = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns') }}{% endif %}"
+    "[{{ m.role }}:{{ m.content }}]{% endfor %}"
+)
+
+
+def told(source: str, messages: list[Message], parser: str | None = None) -> str:
+    return ChatTemplate(source, {}, parser).render(messages, None, [TOOL])
+
+
+def test_a_template_that_knows_tools_gets_them() -> None:
+    """With what such templates rely on, and without what is for the engine only."""
+    source = "{{ tools | tojson }}" + ROLES
+    assert told(source, USER) == (
+        '[{"type": "function", "function": {"name": "look_up", "description": "", "parameters":'
+        ' {"type": "object", "properties": {}}}}][user:hi]'
+    )
+    assert render("{{ tools is none }}") == "True"
+
+
+@pytest.mark.parametrize(
+    ("parser", "call"),
+    [
+        (None, '{"name": "function_name", "arguments": {"argument_name": "value"}}'),
+        ("hermes", '<tool_call>\n{"name": "function_name", "arguments"'),
+        ("mistral", '[TOOL_CALLS][{"name": "function_name", "arguments"'),
+        ("llama3_json", '{"name": "function_name", "parameters"'),
+        ("pythonic", "[function_name(argument_name='value')]"),
+    ],
+)
+def test_a_template_that_knows_none_has_them_told(parser: str | None, call: str) -> None:
+    """As a system message, in the words of the format in which the model is to call."""
+    text = told(ROLES, USER, parser)
+    assert text.startswith("[system:")
+    assert '{"name": "look_up"' in text
+    assert call in text
+    assert text.endswith("[user:hi]")
+
+
+def test_the_description_joins_the_systems_own_words() -> None:
+    """A second system message is more than many templates take."""
+    text = told(ROLES, [Message("system", "Be brief."), *USER])
+    assert text.startswith("[system:Be brief.\n\nYou can call")
+    assert text.count("[system:") == 1
+
+
+def test_the_description_reaches_a_model_without_a_system_role() -> None:
+    """The user tells it then, before anything else."""
+    text = told(TAKES_TURNS, USER)
+    assert text.startswith("[user:You can call")
+    assert text.endswith("\n\nhi]")
+
+
+def test_a_template_that_only_names_tools_does_not_count() -> None:
+    """What it shows is found by trying, not by its words."""
+    assert "look_up" in told("{% if tools %}tools!{% endif %}" + ROLES, USER)
+
+
+def test_earlier_calls_do_not_vanish() -> None:
+    """A template that shows content only has them told as the model would write them."""
+    text = ChatTemplate(ROLES, {}, "hermes").render(CALLED)
+    assert text.count('<tool_call>\n{"name": "look_up", "arguments": {"x": 1}}\n</tool_call>') == 2
+    assert "[tool:forty-two][tool:forty-three][user:and?]" in text
+
+
+def test_results_do_not_vanish() -> None:
+    """Where the template refuses the role, the user tells them, and turns are still taken."""
+    text = ChatTemplate(TAKES_TURNS, {}).render(CALLED)
+    assert "[user:Result of look_up:\nforty-two\n\nResult of look_up:\nforty-three\n\nand?]" in text
+    assert '[assistant:{"name": "look_up", "arguments": {"x": 1}}\n{"name"' in text
+
+
+def test_calls_of_the_older_kind_do_not_vanish() -> None:
+    """A ``function_call`` and a message of the role ``function`` say the same with other words."""
+    function_call = {"name": "look_up", "arguments": '{"x": 1}'}
+    messages = [
+        Message("user", "q"),
+        Message("assistant", "Hm.", function_call=function_call),
+        Message("function", "forty-two", name="look_up"),
+    ]
+    assert ChatTemplate(ROLES, {}).render(messages) == (
+        '[user:q][assistant:Hm.\n{"name": "look_up", "arguments": {"x": 1}}][tool:forty-two]'
+    )
+
+
+def test_a_template_that_knows_calls_gets_them() -> None:
+    """Then nothing is written into the text."""
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}<{{ c.function.name }}"
+        " {{ c.function.arguments | tojson }}>{% endfor %}{{ m.content }}|{% endfor %}"
+    )
+    assert ChatTemplate(source, {}).render(CALLED) == (
+        'q|<look_up {"x": 1}><look_up {"x": 1}>|forty-two|forty-three|and?|'
+    )
+
+
+def test_ids_are_as_mistrals_templates_want_them() -> None:
+    """Nine letters and digits, or they refuse the conversation; a result keeps to its call."""
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}"
+        "{{ raise_exception('nine!') }}{% endif %}<{{ c.id }} {{ c.function }}>{% endfor %}"
+        "{{ m.tool_call_id or '' }}{{ m.content }}{% endfor %}"
+    )
+    text = ChatTemplate(source, {}).render(CALLED)
+    assert "<0000call1 " in text
+    assert "0000call1forty-two" in text
+
+
+def test_the_shipped_template_loses_nothing(model_path: Path) -> None:
+    """It knows the role ``tool``; calls and tools are told in text."""
+    source = (model_path / "chat_template.jinja").read_text()
+    config = json.loads((model_path / "tokenizer_config.json").read_text())
+    text = ChatTemplate(source, config).render(CALLED, None, [TOOL])
+    assert text.startswith("<|system|>You can call")
+    assert text.count('{"name": "look_up", "arguments": {"x": 1}}') == 2
+    assert "<|tool|>forty-two<|end|><|tool|>forty-three<|end|>" in text
