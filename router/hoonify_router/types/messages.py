@@ -15,6 +15,7 @@ class CacheBreakpoint(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Where a prompt's reusable beginning ends: a hint, which changes no token."""
 
     mode: Literal["explicit"]
+    ttl: Literal["30m", "12h"] | None = None
 
 
 class TextPart(
@@ -30,7 +31,7 @@ class ImageURL(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Where an image is: a URL or a ``data:`` URI."""
 
     url: Annotated[str, Meta(min_length=1)]
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class ImagePart(
