@@ -52,7 +52,8 @@ def read_choice(request: ChatRequest) -> Offer | None:
     tools, choice = request.tools or [], request.tool_choice
     for place, tool in enumerate(tools):
         if tool.get("type") != "function":
-            raise Unsupported("Only tools of type 'function' work.", param=f"tools[{place}].type")
+            param = f"tools[{place}].type"
+            raise Unsupported(f"Unsupported parameter: '{param}': functions only.", param=param)
         if not isinstance(tool.get("function"), dict) or not isinstance(
             tool["function"].get("name"), str
         ):

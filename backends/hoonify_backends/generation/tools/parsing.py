@@ -65,6 +65,8 @@ class CallParser(ABC):
         if self._blanks and not self.calls:
             pieces.append(self._blanks)
         self._blanks = None
+        if self._forced:  # what was cut off within a call is no text
+            return [piece for piece in pieces if not isinstance(piece, str)]
         return pieces
 
     @abstractmethod

@@ -269,6 +269,16 @@ def test_a_forced_name_needs_no_arguments_to_be_believed() -> None:
     assert wary.push(', "arguments": {') == [ToolCall(0, "f"), ToolCall(0, "", "{")]
 
 
+@pytest.mark.parametrize(("name", "write"), WRITTEN)
+def test_what_is_cut_off_within_a_forced_call_is_no_text(name: str, write: Any) -> None:
+    """A client that asked for calls only never reads the beginning of their markup."""
+    written = write([("get_weather", WEATHER)])
+    for length in range(len(written)):
+        text, calls = whole(name, written[:length], forced=True)
+        assert text == ""
+        assert len(calls) <= 1
+
+
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join) | st.text(max_size=40)
 
 
