@@ -64,7 +64,6 @@ _KINDS: dict[str, type[InvalidRequest]] = {
         MissingParameter,
         UnknownParameter,
         Unsupported,
-        WrongEndpoint,
     )
 }
 """Codes of OpenAI's that say what is wrong with a request, wherever they come from."""
@@ -136,6 +135,8 @@ def _translate(
         return PayloadTooLarge("The request is too large for the model's engine.")
     if status == 429 or (status == 503 and "queue" in message.lower()):
         return Overloaded(FULL, retry_after=retry_after or 1)
+    if code == WrongEndpoint.code:
+        return WrongEndpoint(ELSEWHERE, param="model")
     if status in (400, 422):
         return _KINDS.get(code, InvalidRequest)(_public(message, REFUSED), param=param)
     if task != "chat" and status in (404, 405, 501) and not _NO_MODEL.search(message):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoonify_router.adapters.refusals import breakdown, refusal, stream_refusal
+from hoonify_router.adapters.refusals import ELSEWHERE, breakdown, refusal, stream_refusal
 from hoonify_router.adapters.upstream import (
     BadAnswer,
     ConnectFailed,
@@ -210,6 +210,9 @@ def test_an_endpoint_that_a_server_lacks_is_the_wrong_one() -> None:
     told = b'{"message":"The model `x` does not exist."}'
     assert not isinstance(refusal(404, {}, told, "embedding"), WrongEndpoint)
     assert not isinstance(refusal(404, {}, b"", "chat"), WrongEndpoint)
+    other = refuse(400, {"error": {"code": "wrong_endpoint", "message": "See /v1/completions."}})
+    assert isinstance(other, WrongEndpoint)
+    assert (other.message, other.param) == (ELSEWHERE, "model")
 
 
 def test_a_prompt_that_is_too_long_has_the_name_of_its_field() -> None:
