@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.chooser import Chooser
@@ -37,6 +38,8 @@ KINDS: dict[str, dict[str, float]] = {
     "sampled": SAMPLED,
     "top_p only": {"temperature": 0.7, "top_p": 0.9, "top_k": 0},
     "free": {"temperature": 1.0, "top_p": 1.0, "top_k": 0},
+    "penalties": {"temperature": 0.0, "frequency_penalty": 0.5, "presence_penalty": 0.5},
+    "top_logprobs 5": {"temperature": 0.0, "top_logprobs": 5},
 }
 
 Measure = Callable[[], Awaitable[float]]
@@ -64,9 +67,13 @@ def scheduler_steps(
 
     async def measure() -> float:
         scheduler = Scheduler(loaded.model, prefill_chunk=256, reuse_prefixes=False)
+        rest = dict(wishes)
+        watched: Any = rest.pop("top_logprobs", None)
         for _ in range(streams):
-            chooser = Chooser(Sampling(**wishes), PROMPT)  # type: ignore[arg-type]
-            scheduler.submit(Job(PROMPT, chooser, Answer(texts.new(), limit=STEPS + streams + 1)))
+            chooser = Chooser(Sampling(**rest), PROMPT, watched=watched)  # type: ignore[arg-type]
+            limit, told = STEPS + streams + 1, watched is not None
+            answer = Answer(texts.new(), limit=limit, told=told)
+            scheduler.submit(Job(list(PROMPT), chooser, answer))
         while any(job is None or not job.decoding for job in scheduler._rows[:streams]):
             scheduler.step()
         started = time.perf_counter()
@@ -77,13 +84,16 @@ def scheduler_steps(
     return measure
 
 
-def engine_steps(engine: OnnxEngine, streams: int, wishes: dict[str, float]) -> Measure:
+def engine_steps(
+    engine: OnnxEngine, streams: int, wishes: dict[str, float], *, n: int = 1
+) -> Measure:
     """Return a measurement of whole answers through the engine, prompts included."""
     request = ChatRequest(
         "bench",
         [Message("user", "Count from 1 to 50.")],
         max_tokens=STEPS,
         ignore_eos=True,
+        n=n,
         **wishes,  # type: ignore[arg-type]
     )
 
@@ -115,6 +125,8 @@ async def run(model: Path, rounds: int, threads: int) -> None:
             entries[streams, f"scheduler, {kind}"] = scheduler_steps(loaded, texts, streams, wishes)
         for kind in ("greedy", "sampled"):
             entries[streams, f"engine, {kind}"] = engine_steps(engine, streams, KINDS[kind])
+    most = max(STREAMS)
+    entries[most, f"engine, one n={most}"] = engine_steps(engine, 1, KINDS["greedy"], n=most)
     seconds: dict[tuple[int, str], list[float]] = {entry: [] for entry in entries}
     for _ in range(rounds):
         for entry, measure in entries.items():

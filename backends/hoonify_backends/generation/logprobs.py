@@ -13,6 +13,8 @@ from hoonify_backends.generation.ranking import floors
 from hoonify_backends.generation.sampling import Floats
 from hoonify_router.types import TokenLogprob
 
+_LOOKED_AT = 64  # likeliest tokens that are sorted; for fewer, finding them takes longer
+
 
 class Score(NamedTuple):
     """What is told of one token.
@@ -40,14 +42,15 @@ class Watch:
         self._counts = counts
         self._scores: Floats = logits[rows]  # a copy: what chooses tokens changes them in place
         peaks = self._scores.max(axis=1)
-        masses = np.exp(self._scores - peaks[:, None]).sum(axis=1, dtype=np.float64)
+        weights = self._scores - peaks[:, None]
+        masses = np.exp(weights, out=weights).sum(axis=1, dtype=np.float64)
         self._norms: NDArray[np.float64] = peaks + np.log(masses)
 
     def scores(self, tokens: Sequence[int]) -> list[Score | None]:
         """Return for each row what is told of the token that was chosen, or ``None``."""
         told: list[Score | None] = [None] * len(tokens)
         most = max(self._counts)
-        least = floors(self._scores, most) if most else None
+        least = floors(self._scores, max(most, _LOOKED_AT)) if most else None
         for place, row in enumerate(self._rows):
             scores, norm = self._scores[place], self._norms[place]
             top: list[tuple[int, float]] = []
