@@ -119,7 +119,7 @@ def _load(options: OnnxOptions, progress: ProgressCallback) -> tuple[LoadedModel
     folder, model = loaded.folder, loaded.model
     tokenizer = Tokenizer.from_file(str(folder.tokenizer))
     reader = PromptReader(
-        ChatTemplate(folder.chat_template, folder.tokenizer_config),
+        ChatTemplate(folder.chat_template, folder.tokenizer_config, options.tool_parser),
         tokenizer,
         Structures(tokenizer, model.vocabulary, folder.eos, options.tool_parser),
         defaults=default_sampling(options.sampling, folder.config.search),
