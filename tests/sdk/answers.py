@@ -164,7 +164,8 @@ def _check_logprobs(choice: Choice, request: dict[str, Any], limit: int | None) 
         assert values == sorted(values, reverse=True)
         for one in (token, *token["top_logprobs"]):
             assert one["token"] == bytes(one["bytes"]).decode(errors="replace")
-    if not choice.calls:
+    forced = request.get("tool_choice", "auto") not in ("auto", "none")
+    if not choice.calls and not forced:  # the tokens of a call that was cut have no text
         spelt = b"".join(bytes(token["bytes"]) for token in told)
         text = (choice.text or "").encode()
         assert spelt.startswith(text) if _stops(request) else spelt == text

@@ -79,10 +79,11 @@ LOGPROBS: dict[str, Fields] = {
     "top-20": {"logprobs": True, "top_logprobs": 20},
 }
 FORMS: dict[str, Fields] = {
-    "free": {},
-    "text": {"response_format": {"type": "text"}},
+    "free": {"response_format": {"type": "text"}},
     "json": {"response_format": {"type": "json_object"}},
     "schema": {"response_format": SCHEMA},
+    "tools": {"tools": TOOLS},
+    "tools-auto": {"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": True},
     "tools-none": {"tools": TOOLS, "tool_choice": "none"},
     "tools-required": {"tools": TOOLS, "tool_choice": "required"},
     "tools-one": {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False},
@@ -90,10 +91,6 @@ FORMS: dict[str, Fields] = {
         "tools": TOOLS,
         "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
     },
-}
-AUTO: dict[str, Fields] = {
-    "tools": {"tools": TOOLS},
-    "tools-auto": {"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": True},
 }
 METADATA: dict[str, Fields] = {
     "bare": {},
@@ -127,9 +124,7 @@ CONTENTS = ("string", "parts")
 def everything(home: str) -> dict[str, dict[str, Any]]:
     """Return the dimensions of what ``home`` honours."""
     scripted = home.endswith("echo")
-    forms = {**FORMS, **AUTO} if scripted else dict(FORMS)
-    if scripted:
-        del forms["schema"]
+    forms = {name: fields for name, fields in FORMS.items() if name != "schema" or not scripted}
     return {
         "streaming": STREAMING,
         "choices": CHOICES,

@@ -24,7 +24,12 @@ models:
     context_length: 1024
     created: 2026-11-23
     backend: onnxruntime
-    options: {{model: {models}/tiny-chat/onnx, provider: cpu, threads: 1, slots: 16}}
+    options:
+      model: {models}/tiny-chat/onnx
+      provider: cpu
+      threads: 1
+      slots: 16
+      tool_parser: hermes
   echo:
     provider: Hoonify
     context_length: 4096
@@ -44,6 +49,12 @@ models:
     backend: sglang
     options: {{model: nobody/nothing}}
     start: on_demand
+  untaught:
+    provider: Hoonify
+    context_length: 1024
+    backend: onnxruntime
+    options: {{model: {models}/tiny-chat/onnx, provider: cpu, threads: 1, slots: 1}}
+    start: on_demand
   far-tiny-chat:
     {far}
     options: {{model: tiny-chat}}
@@ -52,7 +63,7 @@ models:
     options: {{model: echo}}
     breaker: *scripted
 """
-"""`narrow` takes one request at a time, `gone` cannot run here at all."""
+"""`narrow` takes one request at a time, `gone` cannot run here at all, `untaught` has no format for calls."""
 
 FAR = """provider: Hoonify
     context_length: 1024
