@@ -1,19 +1,23 @@
-"""The ONNX Runtime backend: chat models exported to ONNX, on the CPU or an NVIDIA GPU.
+"""The ONNX Runtime backends: models exported to ONNX, on the CPU or an NVIDIA GPU.
 
-A model is a folder as onnxruntime-genai's model builder writes it. The router's processes import this
-module, so it is light; the engine and its libraries are imported in the worker only.
+A chat model is a folder as onnxruntime-genai's model builder writes it, a model for embeddings one as
+sentence-transformers or Optimum exports it. The router's processes import this module, so it is light; the
+engines and their libraries are imported in the worker only.
 """
 
 from __future__ import annotations
 
+from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.onnxruntime.availability import check
+from hoonify_backends.onnxruntime.embedding.availability import check as check_embeddings
+from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.api import Backend, WorkerBackend, hookimpl
 
 
 @hookimpl
 def hoonify_register_backends() -> list[Backend]:
-    """Register the backend named ``onnxruntime``."""
+    """Register the backends named ``onnxruntime`` and ``onnxruntime_embeddings``."""
     return [
         WorkerBackend(
             name="onnxruntime",
@@ -23,8 +27,21 @@ def hoonify_register_backends() -> list[Backend]:
             requires=("onnxruntime", "numpy", "tokenizers", "jinja2"),
             extra="onnx",
             check=check,
-        )
+            parameters=PARAMETERS,
+            tasks=TASKS,
+        ),
+        WorkerBackend(
+            name="onnxruntime_embeddings",
+            summary="Embedding models in ONNX form on the CPU or an NVIDIA GPU, with dynamic batching.",
+            options=OnnxEmbeddingOptions,
+            engine="hoonify_backends.onnxruntime.embedding.engine:OnnxEmbeddingEngine",
+            requires=("onnxruntime", "numpy", "tokenizers"),
+            extra="onnx",
+            check=check_embeddings,
+            parameters=frozenset({"dimensions"}),
+            tasks=frozenset({"embedding"}),
+        ),
     ]
 
 
-__all__ = ["OnnxOptions", "hoonify_register_backends"]
+__all__ = ["OnnxEmbeddingOptions", "OnnxOptions", "hoonify_register_backends"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from hoonify_backends.onnxruntime.model_folder import FolderProblem, read_model_folder
-from hoonify_backends.onnxruntime.options import OnnxOptions
+from hoonify_backends.onnxruntime.options import OnnxOptions, Provider
 from hoonify_router.api import HomeConfig, Unavailable
 
 _FLAVOURS = ("onnxruntime", "onnxruntime-gpu")
@@ -27,17 +27,24 @@ def check(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | No
     assert isinstance(options, OnnxOptions)
     if home.python is None and (missing := missing_library()):
         return missing
-    if options.provider in ("cuda", "tensorrt") and not has_nvidia_device():
-        return Unavailable(
-            "This model needs an NVIDIA GPU, and there is none.",
-            f"provider: {options.provider} is set, but neither a /dev/nvidia* device nor nvidia-smi"
-            " shows a GPU; use provider: auto or cpu to run without one",
-        )
+    if missing := missing_device(options.provider):
+        return missing
     try:
         read_model_folder(base_dir / options.model)
     except FolderProblem as problem:
         return Unavailable(problem.reason, problem.detail)
     return None
+
+
+def missing_device(provider: Provider) -> Unavailable | None:
+    """Return a refusal where a GPU is asked for and cannot be seen, or ``None``."""
+    if provider not in ("cuda", "tensorrt") or has_nvidia_device():
+        return None
+    return Unavailable(
+        "This model needs an NVIDIA GPU, and there is none.",
+        f"provider: {provider} is set, but neither a /dev/nvidia* device nor nvidia-smi"
+        " shows a GPU; use provider: auto or cpu to run without one",
+    )
 
 
 def missing_library() -> Unavailable | None:

@@ -43,7 +43,7 @@ def plain(problem: Unavailable | None) -> Unavailable:
 
 def test_the_backend_is_registered() -> None:
     """By its name, with an engine that exists and options that are strict."""
-    [backend] = hoonify_register_backends()
+    backend = hoonify_register_backends()[0]
     assert isinstance(backend, WorkerBackend)
     assert backend.name == "onnxruntime"
     assert backend.check is check
