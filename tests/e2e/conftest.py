@@ -73,7 +73,8 @@ class Router:
         self.port = free_port()
         self.mark = f"HOONIFY_TEST_MARK={folder.name}-{self.port}"
         name, _, value = self.mark.partition("=")
-        environment = {**os.environ, name: value, "HOONIFY_STATE_DIR": str(folder / "state")}
+        self.state = folder / "state"
+        environment = {**os.environ, name: value, "HOONIFY_STATE_DIR": str(self.state)}
         environment.pop("HOONIFY_CONFIG", None)
         self.lines: list[str] = []
         self.process = subprocess.Popen(
