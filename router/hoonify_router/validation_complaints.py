@@ -88,6 +88,8 @@ def explain(complaint: str, hint: Any, value: Any = ABSENT, path: str = "") -> R
             place.path, _words(place, locate(hint, value, steps[:-1])) + _but(place.value)
         )
     if complaint.startswith(("Number out of range", "Integer value out of range")):
+        if not place.path:
+            return wrong_type("", "an object", "float")
         return impossible(place.path, "it is too large")
     return _unclear(place)
 
@@ -209,7 +211,7 @@ def _words(place: Place, holder: Place) -> str:
     literals = [one for one, _ in members(place.hint) if get_origin(one) is Literal]
     words = [str(word) for one in literals for word in get_args(one)]
     if words and any(one is dict or get_origin(one) is dict for one, _ in members(place.hint)):
-        words.append("an object")
+        words.append("or an object")
     if not words:
         tags = [tag(one) for one, _ in members(holder.hint) if is_struct(one)]
         words = [str(told[1]) for told in tags if told is not None]

@@ -41,6 +41,7 @@ ROWS = [
     (body(',"temperature":NaN'), InvalidJSON, None),
     (b"[]", InvalidType, None),
     (b"null", InvalidType, None),
+    (b"1" * 400, InvalidType, None),
     (b'"text"', InvalidType, None),
     (b'{"messages":[' + HI + b"]}", MissingParameter, "model"),
     (b'{"model":"m"}', MissingParameter, "messages"),
@@ -95,6 +96,25 @@ ROWS = [
     (body(',"tools":' + "[" * 3000 + "]" * 3000), InvalidType, "tools[0]"),
     (body(',"response_format":{"a":' + "[" * 100000 + "]" * 100000 + "}"), InvalidJSON, None),
     (body(',"stream_options":true'), InvalidType, "stream_options"),
+    (body(',"n":5.0'), InvalidType, "n"),
+    (body(',"n":5e0'), InvalidType, "n"),
+    (body(',"n":true'), InvalidType, "n"),
+    (body(',"n":' + "9" * 5000), InvalidValue, "n"),
+    (body(',"top_p":' + "9" * 5000), InvalidValue, "top_p"),
+    (body(',"n":2,"n":0'), InvalidValue, "n"),
+    (body(',"n":0,"n":"x","n":2'), InvalidValue, "n"),
+    (body(',"temperature":-Infinity'), InvalidJSON, None),
+    (body(',"user":"\\udfff"'), InvalidJSON, None),
+    (body(',"tools":[{"a":{"b":[1,{"c":1e999}]}}]'), InvalidValue, "tools[0].a.b[1].c"),
+    (body(',"temperature":3') + b"x", InvalidJSON, None),
+    (
+        body(',"stream_options":{"include_usge":true}'),
+        UnknownParameter,
+        "stream_options.include_usge",
+    ),
+    (body(',"x - at `$.n":1'), UnknownParameter, "x - at `$.n"),
+    (body(',"x` - at `$.messages[0]":1'), UnknownParameter, "x` - at `$.messages[0]"),
+    (body(',"":1'), UnknownParameter, ""),
     (body(',"temprature":1'), UnknownParameter, "temprature"),
     (body(',"best_of":2'), UnknownParameter, "best_of"),
 ]
@@ -110,7 +130,7 @@ def test_what_cannot_be_read_is_named(
     assert type(caught.value) is kind
     assert caught.value.param == param
     assert "msgspec" not in caught.value.message
-    assert "$" not in caught.value.message
+    assert "$" not in caught.value.message or b"$" in data
 
 
 def test_a_good_body_becomes_a_request() -> None:
@@ -190,3 +210,8 @@ def test_a_problem_waits_until_the_limits_have_counted() -> None:
     ctx.body = body()
     assert parse_request(ctx, "chat") is None
     assert ctx.request is not None
+
+
+def test_of_a_field_that_comes_twice_the_last_counts() -> None:
+    """As in every JSON library that a home may use."""
+    assert parse_chat(body(',"n":2,"n":3')).n == 3
