@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pytest
 from tests.e2e.conftest import ROOT, Router, free_port, wait_until
 from tests.sdk.wire import Wire
 
-CONFIG = """
+DOOR = """
 server: {{port: {port}, ping_interval: 2s}}
 pipeline: [api_keys, openai_errors]
 plugins: {{api_keys: {{plans: [standard]}}}}
 models:
+"""
+MODELS = """
   tiny-chat:
     provider: Hoonify
     context_length: 1024
@@ -118,16 +121,20 @@ def make_key(config: Path, state: Path, *more: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="session")
-def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The router, which is an OpenAI-compatible server for two of its own models, too."""
-    folder = tmp_path_factory.mktemp("sdk")
+@contextmanager
+def serving(folder: Path, models: str) -> Iterator[Served]:
+    """Run a router until the block ends.
+
+    Args:
+        folder: Where its files go.
+        models: Its catalog in YAML; ``{far}`` makes a home of this very router.
+    """
     config = folder / "router.yaml"
     port = free_port()
 
     def write(key: str) -> None:
-        far = FAR.format(port=port, key=key)
-        config.write_text(CONFIG.format(port=port, models=ROOT / "models", far=far))
+        fields = {"port": port, "models": ROOT / "models", "far": FAR.format(port=port, key=key)}
+        config.write_text((DOOR + models).format(**fields))
 
     write("none-yet")
     key_for_all = make_key(config, folder / "state")
@@ -141,6 +148,13 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
     finally:
         served.clean_up()
+
+
+@pytest.fixture(scope="session")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The router, which is an OpenAI-compatible server for two of its own models, too."""
+    with serving(tmp_path_factory.mktemp("sdk"), MODELS) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
