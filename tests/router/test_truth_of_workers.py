@@ -275,7 +275,7 @@ def check(visit: Visit, truth: Truth) -> None:
 
 
 @given(plays())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_the_client_reads_the_truth(drawn: tuple[Any, ...]) -> None:
     """A legal stream with exactly one end, clean only after a clean end; and every counter is zero."""
     kind, choices, stream, with_usage, steps = drawn
