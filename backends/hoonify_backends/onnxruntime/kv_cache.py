@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hoonify_backends.onnxruntime.row_copier import RowCopier
 from hoonify_router.errors import ModelUnavailable
 
 _GIB = 1024**3
@@ -135,7 +136,7 @@ class DeviceCache:
     """
 
     can_swap = False
-    can_copy = False
+    can_copy = True
 
     def __init__(self, layout: KVLayout, slots: int, device: tuple[str, int]) -> None:
         from onnxruntime import OrtValue
@@ -148,6 +149,7 @@ class DeviceCache:
             OrtValue.ortvalue_from_numpy(np.zeros(shape, layout.dtype), *device)
             for _ in layout.names
         ]
+        self._copier = RowCopier(len(layout.names), layout.dtype, device)
 
     def bind(self, binding: Any, first_row: int, rows: int) -> None:
         """Point a binding's past and present at ``rows`` rows from ``first_row`` on."""
@@ -159,8 +161,14 @@ class DeviceCache:
         raise NotImplementedError("rows in a GPU's memory stay where they are")
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Never called."""
-        raise NotImplementedError("rows in a GPU's memory are not copied")
+        """Copy all of a row to another: its first tokens lie apart, head by head."""
+        size = self._layout.array_row_bytes
+        begins = [value.data_ptr() for value in self._values]
+        self._copier.copy(
+            [begin + source * size for begin in begins],
+            [begin + target * size for begin in begins],
+            math.prod(self._layout.row_shape),
+        )
 
 
 def _bind(

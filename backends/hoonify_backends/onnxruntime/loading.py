@@ -104,6 +104,9 @@ def load_model(
     )
     stage("checking the model")
     check_rows(model)
+    if not copies_rows(model):
+        model.can_copy = False
+        log.warning("rows cannot be copied here: each of n answers reads the prompt by itself")
     weights = sum(file.stat().st_size for file in folder.path.glob(f"{folder.graph.name}*"))
     kv_bytes = slots * layout.row_bytes
     return LoadedModel(
@@ -149,3 +152,18 @@ def check_rows(model: OnnxModel) -> None:
                 " export it with onnxruntime_genai.models.builder and grouped-query attention, or"
                 " choose another provider"
             )
+
+
+def copies_rows(model: OnnxModel) -> bool:
+    """Tell whether a copied row gives what its original gives; if not, the engine does without copies."""
+    if model.slots < 2 or not model.can_copy:
+        return True
+    tokens = [(11 * i + 5) % model.vocabulary for i in range(7)]
+    try:
+        model.prefill(1, tokens[::-1], 0)
+        model.prefill(0, tokens[:6], 0)
+        model.copy(0, 1, 6)
+        both = model.decode([tokens[6]] * 2, [6, 6])
+    except Exception:  # whatever a device's provider raises: it is not needed
+        return False
+    return bool(np.abs(both[1] - both[0]).max() <= _TOLERANCE * both[0].std())

@@ -107,10 +107,16 @@ class FakeModel:
 
     vocabulary = 97
 
-    def __init__(self, slots: int = 3, context_length: int = 64, can_swap: bool = True) -> None:
+    def __init__(
+        self,
+        slots: int = 3,
+        context_length: int = 64,
+        can_swap: bool = True,
+        can_copy: bool = True,
+    ) -> None:
         self.slots = slots
         self.context_length = context_length
-        self.can_swap = self.can_copy = can_swap
+        self.can_swap, self.can_copy = can_swap, can_copy
         self.rows = np.full((slots, context_length), -1)
         self.calls: list[tuple[str, Any]] = []
         self.failures: list[Exception] = []

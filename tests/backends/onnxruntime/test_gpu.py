@@ -80,3 +80,16 @@ async def test_greedy_answers_are_the_same_alone_and_together(
     alone = [(await ask(engine, question, **wishes)).text for question in questions]
     together = await asyncio.gather(*(ask(engine, question, **wishes) for question in questions))
     assert [answered.text for answered in together] == alone
+
+
+async def test_several_answers_share_their_prompt(
+    engine: OnnxEngine, ask: Callable[..., Any]
+) -> None:
+    """Its row is copied within the GPU's memory; loading has proved that it can be."""
+    assert engine._loaded is not None
+    assert engine._loaded.model.can_copy
+    wishes = {"temperature": 0, "max_tokens": 24}
+    one = await ask(engine, "Name three animals.", **wishes)
+    several = await ask(engine, "Name three animals.", n=7, **wishes)
+    assert several.texts == [one.text] * 7
+    assert several.usage.prompt_tokens == one.usage.prompt_tokens

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hoonify_backends.onnxruntime.kv_cache import DeviceCache, KVLayout
-from hoonify_backends.onnxruntime.loading import LoadedModel, check_rows
+from hoonify_backends.onnxruntime.loading import LoadedModel, check_rows, copies_rows
 from hoonify_backends.onnxruntime.model import Graph, OnnxModel
 from hoonify_backends.onnxruntime.model_folder import Decoder
 from hoonify_router.errors import ModelUnavailable
@@ -28,6 +28,22 @@ def greedy(model: OnnxModel, row: int, prompt: Sequence[int], count: int, chunk:
         last = [0] * row + [tokens[-1]]
         scores = model.decode(last, [0] * row + [len(tokens) - 1])
     return tokens[len(prompt) :]
+
+
+def on_a_device(loaded: LoadedModel) -> OnnxModel:
+    """Return the model with memory outside of numpy: what a GPU uses, with the CPU as its device."""
+    graph = Graph(loaded.model._graph.session, loaded.folder.config.model.decoder)
+    decoder = loaded.folder.config.model.decoder
+    layout = KVLayout(
+        graph.kv_names,
+        heads=decoder.num_key_value_heads,
+        length=128,
+        head_size=decoder.head_size,
+        dtype=graph.kv_dtype,
+    )
+    cache = DeviceCache(layout, 3, ("cpu", 0))
+    vocabulary = loaded.model.vocabulary
+    return OnnxModel(graph, layout, cache, slots=3, chunk=64, vocabulary=vocabulary, on_gpu=True)
 
 
 @pytest.mark.parametrize("chunk", [7, 32, 256])
@@ -69,6 +85,39 @@ def test_swapped_rows_go_on_where_they_were(
     np.testing.assert_allclose(scores[2], reference.scores(first), **CLOSE)
 
 
+@pytest.mark.parametrize("device", [False, True])
+def test_copied_rows_go_on_as_their_original(
+    loaded: LoadedModel, reference: Any, prompts: list[list[int]], device: bool
+) -> None:
+    """In numpy's memory and outside of it; what the row held before is forgotten."""
+    model = on_a_device(loaded) if device else loaded.model
+    prompt, other = prompts[1], prompts[3]
+    model.prefill(0, prompt[:-1], 0)
+    model.prefill(2, other, 0)
+    model.copy(0, 2, len(prompt) - 1)
+    scores = model.decode([prompt[-1], 0, prompt[-1]], [len(prompt) - 1, 0, len(prompt) - 1])
+    np.testing.assert_allclose(scores[0], reference.scores(prompt), **CLOSE)
+    np.testing.assert_allclose(scores[2], scores[0], **CLOSE)
+
+
+def test_copies_that_are_wrong_or_fail_are_found(loaded: LoadedModel) -> None:
+    """Then every answer reads its prompt by itself."""
+    model = on_a_device(loaded)
+    assert copies_rows(model)
+    copy = model._cache.copy
+    model._cache.copy = lambda source, target, length: None  # type: ignore[method-assign]
+    assert not copies_rows(model)
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("no kernel")
+
+    model._cache.copy = fail  # type: ignore[method-assign]
+    assert not copies_rows(model)
+    model._cache.copy = copy  # type: ignore[method-assign]
+    model.can_copy = False
+    assert copies_rows(model)
+
+
 def test_a_row_can_be_filled_to_its_end(loaded: LoadedModel, reference: Any) -> None:
     """The last place is as good as the first."""
     model = loaded.model
@@ -83,25 +132,13 @@ def test_memory_outside_of_numpy_is_bound_the_same_way(
     loaded: LoadedModel, reference: Any, prompts: list[list[int]]
 ) -> None:
     """What a GPU uses, with the CPU as its device: the arithmetic on addresses is the same."""
-    graph = Graph(loaded.model._graph.session, loaded.folder.config.model.decoder)
-    decoder = loaded.folder.config.model.decoder
-    layout = KVLayout(
-        graph.kv_names,
-        heads=decoder.num_key_value_heads,
-        length=128,
-        head_size=decoder.head_size,
-        dtype=graph.kv_dtype,
-    )
-    cache = DeviceCache(layout, 3, ("cpu", 0))
-    vocabulary = loaded.model.vocabulary
-    model = OnnxModel(graph, layout, cache, slots=3, chunk=64, vocabulary=vocabulary, on_gpu=True)
+    model = on_a_device(loaded)
     assert not model.can_swap
     check_rows(model)
     assert greedy(model, 2, prompts[1], 8, 16) == reference.greedy(prompts[1], 8)
     with pytest.raises(NotImplementedError):
         model.swap(0, 1, 1)
-    with pytest.raises(NotImplementedError):
-        model.copy(0, 1, 1)
+    assert copies_rows(model)
 
 
 def entry(name: str, kind: str = "tensor(float)", shape: Sequence[Any] = (1, 2, "n", 8)) -> Any:

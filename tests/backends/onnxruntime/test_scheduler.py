@@ -301,8 +301,8 @@ def test_answers_that_come_later_copy_what_runs(fake_model: Callable[..., Any]) 
 
 
 def test_rows_that_cannot_be_copied_read_the_prompt_again(fake_model: Callable[..., Any]) -> None:
-    """As on a GPU; the answers are the same."""
-    model = fake_model(slots=3, context_length=80, can_swap=False)
+    """The answers are the same."""
+    model = fake_model(slots=3, context_length=80, can_copy=False)
     scheduler, jobs = Scheduler(model, prefill_chunk=64), family([4] * 20, 3)
     for one in jobs:
         scheduler.submit(one)
@@ -435,6 +435,7 @@ Plan = list[tuple[int, int, int, int | None, int]]
     slots=st.integers(1, 4),
     chunk=st.sampled_from([1, 7, 16, 64]),
     can_swap=st.booleans(),
+    can_copy=st.booleans(),
     alike=st.booleans(),
 )
 def test_any_crowd_gets_what_each_would_get_alone(
@@ -444,10 +445,11 @@ def test_any_crowd_gets_what_each_would_get_alone(
     slots: int,
     chunk: int,
     can_swap: bool,
+    can_copy: bool,
     alike: bool,
 ) -> None:
     """Whoever comes, leaves or waits, whatever is moved or kept: the answers are the same."""
-    model = fake_model(slots=slots, context_length=80, can_swap=can_swap)
+    model = fake_model(slots=slots, context_length=80, can_swap=can_swap, can_copy=can_copy)
     scheduler = Scheduler(model, prefill_chunk=chunk)
     jobs: dict[int, list[Job]] = {}
     progress: list[Progress] = []
