@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+from tests.backends.generation.vocabularies import byte_level, sentence_piece
 from tokenizers import AddedToken, Tokenizer
 
 from hoonify_backends.generation.grammar import Grammars, explain, json_rule
@@ -189,6 +191,26 @@ def test_whatever_is_chosen_satisfies_the_schema(
     assert ended or name in ENDLESS
 
 
+@pytest.mark.parametrize("make", [byte_level, sentence_piece])
+def test_vocabularies_of_either_kind(make: Callable[[], Tokenizer]) -> None:
+    """Bytes and blanks are written in different ways, and the text is the same."""
+    tokenizer = make()
+    size = tokenizer.get_vocab_size()
+    end = tokenizer.token_to_id("<|end|>") or tokenizer.token_to_id("<s>")
+    grammars = Grammars(tokenizer, size, frozenset({end}))
+    schema = {"type": "array", "items": {"enum": ["a b", "é日", 1]}, "minItems": 1, "maxItems": 3}
+    for seed in range(4):
+        scores = np.random.default_rng(seed)
+        constraint, tokens = compiled(grammars, schema), []
+        while end not in tokens:
+            logits = scores.standard_normal(size).astype(np.float32)
+            constraint.apply(logits)
+            tokens.append(int(logits.argmax()))
+            assert np.isfinite(logits[tokens[-1]])
+            constraint.saw(tokens[-1])
+        jsonschema.validate(json.loads(tokenizer.decode(tokens[:-1])), schema)
+
+
 def test_a_model_that_loops_on_blanks_gets_no_further(grammars: Grammars, tokenizer: Any) -> None:
     """Between two parts of an object there is room for a new line and its indentation only."""
     blank = {tokenizer.token_to_id(name) for name in ("Ġ", "Ċ")} - {None}
@@ -310,6 +332,22 @@ def test_equal_grammars_are_compiled_once(tokenizer: Any) -> None:
     for number in range(100):
         compiled(grammars, {"const": number})
     assert len(grammars._compiled) <= 32
+
+
+def test_requests_may_be_read_at_the_same_time(tokenizer: Any) -> None:
+    """In several threads, with equal grammars and with others."""
+    grammars = Grammars(tokenizer, tokenizer.get_vocab_size(), frozenset({END}))
+
+    def work(number: int) -> None:
+        for turn in range(40):
+            constraint = compiled(grammars, {"const": turn % (number + 2)})
+            for _ in range(2):
+                logits = np.zeros(grammars.vocabulary, np.float32)
+                constraint.apply(logits)
+                constraint.saw(int(logits.argmax()))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
 
 
 def test_a_tokenizer_that_cannot_be_read_is_told() -> None:

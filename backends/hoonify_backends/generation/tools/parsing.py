@@ -172,7 +172,7 @@ class CallParser(ABC):
 
 def _beginning(text: str, marker: str, start: int) -> int:
     """Return how many last characters could begin a marker."""
-    for size in range(min(len(marker) - 1, len(text) - start), 0, -1):
-        if marker.startswith(text[-size:]):
-            return size
-    return 0
+    place = text.find(marker[0], max(start, len(text) - len(marker) + 1))
+    while place >= 0 and not marker.startswith(text[place:]):
+        place = text.find(marker[0], place + 1)
+    return len(text) - place if place >= 0 else 0

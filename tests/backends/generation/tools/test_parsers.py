@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -337,3 +338,24 @@ def test_what_is_written_is_read_again(
     said, found = read(name, [before + tool_format(name).write(calls)])
     assert said == before
     assert [(called, json.loads(arguments)) for called, arguments in found] == calls
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("hermes", '<tool_call>{"arguments": {"a": 1}, '),
+        ("hermes", "<tool_call>"),
+        ("mistral", "[TOOL_CALLS][{"),
+        ("llama3_json", '<|python_tag|>{"x": "'),
+        ("json", '{"x": '),
+        ("pythonic", "[f(x='"),
+    ],
+)
+def test_a_model_that_loops_costs_little(name: str, unit: str) -> None:
+    """Thousands of beginnings that lead to nothing are read in milliseconds."""
+    parser = tool_format(name).new_parser(OFFERED, forced=False)
+    started = time.process_time()
+    for _ in range(3000):
+        parser.push(unit)
+    parser.finish()
+    assert time.process_time() - started < 2
