@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Container, Sequence
@@ -23,6 +24,14 @@ class PrefixSettings(Struct, forbid_unknown_fields=True):
     depth: Annotated[
         int, Meta(description="Blocks of a prompt that are looked at.", ge=1, le=4096)
     ] = 128
+    match: Annotated[
+        float,
+        Meta(
+            description="Share of a prompt that a home must know to be preferred; less is not worth a detour.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.3
     remember: Annotated[
         int,
         Meta(
@@ -75,10 +84,19 @@ class PrefixIndex:
             numbers.append(number)
         return numbers
 
-    def find(self, chain: Sequence[int], among: Container[str]) -> str | None:
-        """Return the home that was sent the longest beginning, of those that may be asked."""
+    def find(
+        self, chain: Sequence[int], among: Container[str], at_least: float = 0.0
+    ) -> str | None:
+        """Return the home that was sent the longest beginning.
+
+        Args:
+            chain: A text's beginnings.
+            among: The homes that may be asked.
+            at_least: Share of the text that the beginning must be.
+        """
         homes = self._homes
-        for number in reversed(chain):
+        shortest = max(1, math.ceil(at_least * len(chain)))
+        for number in reversed(chain[shortest - 1 :]):
             home = homes.get(number)
             if home is not None and home in among:
                 return home
@@ -112,7 +130,7 @@ class Prefix(Balancer):
         """Return the home that knows the longest beginning, or one that is less busy."""
         chain = self.index.chain(prompt_text(ctx.request, self._longest))
         by_id = {one.home.id: one for one in candidates}
-        known = self.index.find(chain, by_id)
+        known = self.index.find(chain, by_id, self._settings.match)
         if known is None:
             chosen = take_less_busy(candidates, self._dice)
         else:
