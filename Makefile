@@ -61,6 +61,6 @@ $(DEFAULT): requirements/default.txt $(INPUTS) | $(BIN)/python
 	@$(BIN)/python requirements/install.py requirements/default.txt
 	@echo $(CURDIR) > $@
 
-$(DEV): requirements/dev.txt $(INPUTS) | $(BIN)/python
-	@$(BIN)/python requirements/install.py requirements/dev.txt
+$(DEV): requirements/dev.txt requirements/models-test.txt $(INPUTS) | $(BIN)/python
+	@$(BIN)/python requirements/install.py requirements/dev.txt requirements/models-test.txt
 	@echo $(CURDIR) > $(DEFAULT); echo $(CURDIR) > $@

@@ -1,6 +1,11 @@
-"""Install what a lock file lists, and this checkout itself, into the environment that runs this.
+"""Install what lock files list, and this checkout itself, into the environment that runs this.
 
     .venv/bin/python requirements/install.py requirements/default.txt
+
+Of every lock after the first, exactly what it lists is installed, whatever that asks for: a package whose
+data alone is needed. Then:
+
+    .venv/bin/python requirements/install.py requirements/dev.txt requirements/models-test.txt
 
 Every file is checked against the lock's hashes. Standard library only, and quiet: one moving line on a
 terminal, two lines elsewhere, pip's whole output after a failure.
@@ -36,14 +41,14 @@ def pip(*arguments: str) -> Iterator[str]:
         raise SystemExit(1)
 
 
-def install_locked(lock: Path) -> int:
+def install_locked(lock: Path, *options: str) -> int:
     """Install the lock's packages, show how far it is, return how many it lists."""
     lines = enumerate(lock.read_text().splitlines(), 1)
     names = {number: found[1] for number, line in lines if (found := LOCKED.match(line))}
     places = {number: place for place, number in enumerate(names, 1)}
     shown = sys.stdout.isatty()
     for line in pip(
-        "install", "--progress-bar", "off", "--require-hashes", "--requirement", str(lock)
+        "install", "--progress-bar", "off", "--require-hashes", *options, "--requirement", str(lock)
     ):
         found = FROM_LINE.search(line)  # pip names the line of the lock that it works on
         if shown and found and (number := int(found[1])) in names:
@@ -56,11 +61,13 @@ def install_locked(lock: Path) -> int:
 
 
 def main() -> None:
-    """Install the lock named on the command line, then this checkout."""
-    lock = Path(sys.argv[1])
+    """Install the locks named on the command line, then this checkout."""
+    lock, *data = map(Path, sys.argv[1:])
     started = time.monotonic()
     print(f"installing what {lock} lists (once; the first time takes a minute or so)", flush=True)
     total = install_locked(lock)
+    for more in data:
+        total += install_locked(more, "--no-deps")
     # The build tools are locked too, so nothing is fetched here.
     for _ in pip("install", "--no-deps", "--no-build-isolation", "--editable", "."):
         pass

@@ -71,6 +71,14 @@ def test_every_package_is_pinned_by_hash(lock: str) -> None:
     assert not [str(requirement) for requirement, hashes in packages if not hashes]
 
 
+def test_what_only_tests_need_the_data_of_is_pinned_too() -> None:
+    """And nothing else is in its lock, which is installed without dependencies."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    packages = locked("models-test.txt")
+    assert sorted(str(requirement) for requirement, _ in packages) == sorted(groups["models-test"])
+    assert all(hashes for _, hashes in packages)
+
+
 def test_the_default_is_light() -> None:
     """`make serve` brings neither torch nor any CUDA package."""
     names = {requirement.name for requirement, _ in locked("default.txt")}
