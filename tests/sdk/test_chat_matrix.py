@@ -14,7 +14,7 @@ from tests.sdk.wire import Wire
 PATH = "/v1/chat/completions"
 ROWS = {home: pairs(everything(home)) for home in HOMES}
 
-QUICK = 24
+QUICK = 12
 """Rows of the dearest home that every run of the tests takes; the engine is the same as next door."""
 
 

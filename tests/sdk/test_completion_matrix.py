@@ -37,7 +37,7 @@ def dimensions(home: str) -> dict[str, dict[str, Any]]:
 
 ROWS = {home: pairs(dimensions(home)) for home in HOMES}
 
-QUICK = 12
+QUICK = 8
 """Rows of the dearest home that every run of the tests takes; the engine is the same as next door."""
 
 

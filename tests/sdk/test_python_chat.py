@@ -157,3 +157,21 @@ def test_comments_between_events_are_not_noticed(client: openai.OpenAI) -> None:
     }
     chunks = list(client.chat.completions.create(**request, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "here I am"
+
+
+@pytest.mark.parametrize("home", ["echo", "far-echo"])
+def test_thoughts_come_beside_the_answer(client: openai.OpenAI, home: str) -> None:
+    """In the field that open models' clients read, and counted where OpenAI counts them."""
+    said: Any = [{"role": "user", "content": "[[think hm well]]yes"}]
+    whole = client.chat.completions.create(model=home, messages=said)
+    message = whole.choices[0].message
+    assert message.content == "yes"
+    assert (message.model_extra or {})["reasoning_content"] == "hm well"
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens_details is not None
+    assert whole.usage.completion_tokens_details.reasoning_tokens == 2
+    thought = ""
+    for chunk in client.chat.completions.create(model=home, messages=said, stream=True):
+        delta = chunk.choices[0].delta
+        thought += (delta.model_extra or {}).get("reasoning_content", "")
+    assert thought == "hm well"
