@@ -40,7 +40,10 @@ class CompletionRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
     model: Model
     prompt: Annotated[
         Prompt,
-        says("The text that goes on: one or several, as text or as token ids; at most 2048."),
+        says(
+            "The text that goes on, as text or as token ids.",
+            value="string, list of at most 2048 strings, list of token ids, or list of at most 2048 such lists",
+        ),
     ]
     stream: Stream = None
     stream_options: StreamOptionsField = None

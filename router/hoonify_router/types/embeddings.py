@@ -16,7 +16,10 @@ class EmbeddingRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
     model: Model
     input: Annotated[
         Prompt,
-        says("What is to be embedded: one or several, as text or as token ids; at most 2048."),
+        says(
+            "What is to be embedded, as text or as token ids.",
+            value="string, list of at most 2048 strings, list of token ids, or list of at most 2048 such lists",
+        ),
     ]
     encoding_format: Annotated[
         Literal["float", "base64"] | None,

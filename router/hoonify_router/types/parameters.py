@@ -15,14 +15,15 @@ INT64 = (1 << 63) - 1
 """The largest number that travels; ranges that end here have no limit that a client could meet."""
 
 
-def says(meaning: str, default: str = "") -> Meta:
+def says(meaning: str, default: str = "", value: str = "") -> Meta:
     """Return what the documentation says of a field.
 
     Args:
         meaning: What it does.
         default: What holds while it is left out, where that is not plain.
+        value: What it may be, where the type would say it at length.
     """
-    return Meta(description=meaning, extra={"default": default})
+    return Meta(description=meaning, extra={"default": default, "value": value})
 
 
 class StreamOptions(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -63,7 +64,10 @@ Seed = Annotated[
 StopText = Annotated[str, Meta(min_length=1)]
 Stop = Annotated[
     StopText | Annotated[list[StopText], Meta(max_length=4)] | None,
-    says("Texts that end the answer; they are not part of it."),
+    says(
+        "Texts that end the answer; they are not part of it.",
+        value="string or list of strings, none of them empty, at most 4",
+    ),
 ]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 FrequencyPenalty = Annotated[
