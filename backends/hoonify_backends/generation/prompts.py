@@ -24,6 +24,7 @@ from hoonify_router.types import ChatRequest, CompletionRequest
 _COMPLETION_TOKENS = 16  # OpenAI's default for completions; a chat's is the rest of the context
 _INLINE_CHARACTERS = 16_384
 _INLINE_ANSWERS = 16
+_INLINE_BIASES = 256
 
 
 class PromptReader:
@@ -181,7 +182,7 @@ def has_structure(request: ChatRequest) -> bool:
 
 def is_long(request: ChatRequest | CompletionRequest) -> bool:
     """Tell whether reading a request may take so long that it belongs in a thread, off the event loop."""
-    if request.choices > _INLINE_ANSWERS:
+    if request.choices > _INLINE_ANSWERS or len(request.logit_bias or ()) > _INLINE_BIASES:
         return True
     if isinstance(request, CompletionRequest):
         return sum(map(len, request.prompts)) > _INLINE_CHARACTERS

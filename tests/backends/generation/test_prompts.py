@@ -303,5 +303,6 @@ def test_what_takes_long_is_read_beside_the_loop() -> None:
     assert is_long(request("a" * 20_000))
     assert is_long(complete([5] * 20_000))
     assert is_long(request(n=17))
+    assert is_long(request(logit_bias={str(token): 1.0 for token in range(1000)}))
     assert is_long(request(response_format={"type": "json_object"}))
     assert is_long(request(tools=[{"type": "function", "function": {"name": "f"}}]))
