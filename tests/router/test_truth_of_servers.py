@@ -347,7 +347,7 @@ def test_the_client_reads_the_truth(drawn: tuple[Any, ...], with_usage: bool) ->
 
     async def play() -> None:
         adapter = ServerAdapter()
-        visit = Visit(adapter, kind, choices, True, with_usage)
+        visit = Visit(adapter, kind, choices=choices, with_usage=with_usage)
         exchange = await asked(adapter)
         exchange.receiver.on_head(200, SSE)
         for what, *rest in steps:
@@ -426,7 +426,7 @@ def test_an_answer_in_one_piece_is_the_truth_or_an_error(drawn: tuple[Any, ...])
 
     async def play() -> None:
         adapter = ServerAdapter()
-        visit = Visit(adapter, kind, choices, False, False)
+        visit = Visit(adapter, kind, choices=choices, stream=False)
         exchange = await asked(adapter)
         exchange.receiver.on_head(status, {b"content-type": b"application/json"})
         for what, *rest in steps:

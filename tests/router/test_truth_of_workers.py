@@ -283,7 +283,7 @@ def test_the_client_reads_the_truth(drawn: tuple[Any, ...]) -> None:
     async def play() -> None:
         socket = Socket()
         adapter = WorkerAdapter(socket.open)
-        visit = Visit(adapter, kind, choices, stream, with_usage)
+        visit = Visit(adapter, kind, choices=choices, stream=stream, with_usage=with_usage)
         truth = Truth(kind, choices)
         while socket.rid is None:  # noqa: ASYNC110 - it comes with the next turns of the loop
             await asyncio.sleep(0)

@@ -31,10 +31,18 @@ class Visit:
         choices: How many answers.
         stream: Whether they come as events.
         with_usage: Whether the client wants usage in its stream.
+        address: Where the home is.
     """
 
     def __init__(
-        self, adapter: Adapter, kind: Kind, choices: int, stream: bool, with_usage: bool
+        self,
+        adapter: Adapter,
+        kind: Kind,
+        *,
+        choices: int = 1,
+        stream: bool = True,
+        with_usage: bool = False,
+        address: str = "http://127.0.0.1:1/v1",
     ) -> None:
         self.kind = kind
         self.choices = choices
@@ -45,7 +53,6 @@ class Visit:
         settings = config()
         self.gateway = Gateway(settings, [], {"worker": adapter}, Catalog(settings, {}))
         can = Capabilities(ALL, 4096, tasks=frozenset({"chat", "completion"}))
-        address = "http://127.0.0.1:1/v1" if adapter.kind == "server" else "/run/x.sock"
         self.gateway.on_table(RoutingTable(1, (home(capabilities=can, address=address),)))
         body: dict[str, Any] = {"model": "parrot", "n": choices, "stream": stream}
         if self.with_usage:

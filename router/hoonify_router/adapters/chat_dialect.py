@@ -7,9 +7,17 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from hoonify_router.adapters.dialects import Dialect, Said, read, tell_finish
+from hoonify_router.adapters.dialects import (
+    BROKEN,
+    UNREADABLE,
+    Dialect,
+    Said,
+    complain,
+    tell_finish,
+)
 from hoonify_router.adapters.moulds import CHAT, Shape
 from hoonify_router.answer import Answer, CustomCall
+from hoonify_router.errors import EngineDead
 from hoonify_router.logprobs import as_number
 from hoonify_router.types import Task, ToolCall
 
@@ -121,8 +129,14 @@ class ChatDialect(Dialect):
 
     def tell(self, data: bytes, answer: Answer) -> bool:
         """Tell ``answer`` what a chunk says; return whether others will look like it."""
-        chat: _Chat | None = read(data, _decode, "choices", self.task, answer)
-        if chat is None:
+        try:
+            chat = _decode(data)
+        except UNREADABLE:
+            answer.fail(EngineDead(BROKEN))
+            return False
+        if (chat.error is not None or chat.choices is None) and complain(
+            chat, data, self.task, answer
+        ):
             return False
         goes_on = bool(chat.choices)
         for choice in chat.choices or ():
@@ -137,8 +151,14 @@ class ChatDialect(Dialect):
 
     def pour(self, body: bytes, answer: Answer) -> None:
         """Tell ``answer`` what an answer in one piece says, to its end."""
-        chat: _Chat | None = read(body, _decode, "choices", self.task, answer)
-        if chat is None:
+        try:
+            chat = _decode(body)
+        except UNREADABLE:
+            answer.fail(EngineDead(BROKEN))
+            return
+        if (chat.error is not None or chat.choices is None) and complain(
+            chat, body, self.task, answer
+        ):
             return
         for choice in chat.choices or ():
             if choice.message is not None:

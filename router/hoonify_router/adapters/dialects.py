@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,7 +19,7 @@ BROKEN = "The model's engine sent an answer that makes no sense."
 
 _GIVEN_UP = frozenset({"abort", "cancelled", "error", "insufficient_system_resource"})
 _LENGTHS = frozenset({"length", "max_tokens", "model_length"})
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 class Said(Struct):
@@ -59,32 +58,22 @@ class Dialect(ABC):
         """Tell ``answer`` what an answer in one piece says, to its end."""
 
 
-def read(
-    data: bytes, decode: Callable[[bytes], Any], has: str, task: Task, answer: Answer
-) -> Any | None:
-    """Return what a server says, or ``None`` after the answer has failed because of it.
+def complain(said: Said, data: bytes, task: Task, answer: Answer) -> bool:
+    """Fail ``answer`` if the server complains; return whether it does.
 
     Args:
-        data: JSON.
-        decode: Reads it into a ``Said``.
-        has: The field that is there unless it is a complaint.
+        said: What was read of ``data``; it has an error, or it lacks what was asked for.
+        data: The JSON as it came.
         task: What was asked for.
-        answer: Hears of a complaint.
+        answer: Hears of it.
     """
-    try:
-        said = decode(data)
-    except _UNREADABLE:
-        answer.fail(EngineDead(BROKEN))
-        return None
     if said.error is not None:
         answer.fail(stream_refusal(said.error, task))
-        return None
-    if getattr(said, has) is None and (
-        said.object == "error" or said.message is not None or said.detail is not None
-    ):
+        return True
+    if said.object == "error" or said.message is not None or said.detail is not None:
         answer.fail(stream_refusal(msgspec.json.decode(data), task))
-        return None
-    return said
+        return True
+    return False
 
 
 def tell_finish(told: str, answer: Answer, index: int) -> None:

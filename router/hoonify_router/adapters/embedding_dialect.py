@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Raw, Struct
 
-from hoonify_router.adapters.dialects import BROKEN, Dialect, Said, read
+from hoonify_router.adapters.dialects import BROKEN, UNREADABLE, Dialect, Said, complain
 from hoonify_router.adapters.moulds import TEXT, Shape
 from hoonify_router.answer import Answer
 from hoonify_router.embeddings import Embeddings
@@ -50,8 +50,14 @@ class EmbeddingDialect(Dialect):
 
     def pour(self, body: bytes, answer: Answer) -> None:
         """Tell ``answer`` what a list says, to its end."""
-        told: _List | None = read(body, _decode, "data", self.task, answer)
-        if told is None:
+        try:
+            told = _decode(body)
+        except UNREADABLE:
+            answer.fail(EngineDead(BROKEN))
+            return
+        if (told.error is not None or told.data is None) and complain(
+            told, body, self.task, answer
+        ):
             return
         assert isinstance(answer, Embeddings)
         for place, one in enumerate(told.data or ()):

@@ -7,9 +7,17 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from hoonify_router.adapters.dialects import Dialect, Said, read, tell_finish
+from hoonify_router.adapters.dialects import (
+    BROKEN,
+    UNREADABLE,
+    Dialect,
+    Said,
+    complain,
+    tell_finish,
+)
 from hoonify_router.adapters.moulds import TEXT, Shape
 from hoonify_router.answer import Answer
+from hoonify_router.errors import EngineDead
 from hoonify_router.logprobs import as_number
 from hoonify_router.types import Task
 
@@ -56,8 +64,14 @@ class TextDialect(Dialect):
 
     def tell(self, data: bytes, answer: Answer) -> bool:
         """Tell ``answer`` what a chunk says; return whether others will look like it."""
-        completion: _Completion | None = read(data, _decode, "choices", self.task, answer)
-        if completion is None:
+        try:
+            completion = _decode(data)
+        except UNREADABLE:
+            answer.fail(EngineDead(BROKEN))
+            return False
+        if (completion.error is not None or completion.choices is None) and complain(
+            completion, data, self.task, answer
+        ):
             return False
         goes_on = bool(completion.choices)
         for choice in completion.choices or ():
