@@ -15,6 +15,7 @@ from hoonify_backends.generation.sampling import Floats
 from hoonify_router.errors import InvalidRequest, Unsupported
 
 _KEPT = 32  # compiled grammars; most clients send the same few again and again
+_KEPT_CHARACTERS = 256 * 1024  # of them all: a large one may take some 100 bytes for each
 _LIMITS: dict[str, Any] = {
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
@@ -112,6 +113,7 @@ class Grammars:
         }
         self._lock = threading.Lock()
         self._compiled: OrderedDict[str, Any] = OrderedDict()
+        self._kept = 0  # characters of what is compiled
         self._library: Any = None  # llguidance's tokenizer, once it is needed
 
     def token(self, text: str) -> int | None:
@@ -155,8 +157,9 @@ class Grammars:
             matcher = self._compiled.get(grammar)
             if matcher is None:
                 matcher = self._compiled[grammar] = self._compile(grammar, param)
-                if len(self._compiled) > _KEPT:
-                    self._compiled.popitem(last=False)
+                self._kept += len(grammar)
+                while len(self._compiled) > (_KEPT if self._kept < _KEPT_CHARACTERS else 1):
+                    self._kept -= len(self._compiled.popitem(last=False)[0])
             else:
                 self._compiled.move_to_end(grammar)
             return matcher

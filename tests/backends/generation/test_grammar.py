@@ -332,6 +332,9 @@ def test_equal_grammars_are_compiled_once(tokenizer: Any) -> None:
     for number in range(100):
         compiled(grammars, {"const": number})
     assert len(grammars._compiled) <= 32
+    for number in range(3):
+        compiled(grammars, {"enum": [f"{number} {filler}" for filler in range(9000)]})
+    assert len(grammars._compiled) == 2  # of those that are long, fewer
 
 
 def test_requests_may_be_read_at_the_same_time(tokenizer: Any) -> None:
