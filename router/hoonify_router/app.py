@@ -21,7 +21,7 @@ from sanic.worker.loader import AppLoader
 from hoonify_router import runfile
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
-from hoonify_router.api import Middleware, Phase, Route, ServerBackend
+from hoonify_router.api import APIRoute, Middleware, Phase, Route, ServerBackend
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.connection import ClientProtocol
@@ -32,7 +32,6 @@ from hoonify_router.loader import (
     build_balancers,
     build_pipeline,
     collect_routes,
-    explain,
     load_plugins,
     names_in,
     plugin_context,
@@ -140,7 +139,9 @@ def serve(
             runfile.withdraw(loaded)
 
 
-def create_app(gateway: Gateway, name: str, routes: Sequence[Route] = ()) -> Sanic[Any, Any]:
+def create_app(
+    gateway: Gateway, name: str, routes: Sequence[Route | APIRoute] = ()
+) -> Sanic[Any, Any]:
     """Return the HTTP door of one gateway; who starts and stops the gateway is not its business.
 
     Args:
@@ -158,13 +159,7 @@ def create_app(gateway: Gateway, name: str, routes: Sequence[Route] = ()) -> San
         GRACEFUL_SHUTDOWN_TIMEOUT=1.0,  # what was under way has been waited for
     )
     app.ctx.gateway = gateway
-    add_routes(app)
-    for number, route in enumerate(routes):
-        try:
-            app.add_route(route.handler, route.path, methods=route.methods, name=f"plugin_{number}")
-        except Exception as error:  # such as a path that is taken: no reason to keep the door shut
-            module = getattr(route.handler, "__module__", "a plugin")
-            log.warning("%s: its route %s cannot be had: %s", module, route.path, explain(error))
+    add_routes(app, routes)
     return app
 
 

@@ -10,14 +10,22 @@ from hoonify_router.errors import ModelNotAllowed, ScopeMissing
 INFERENCE = "inference"
 
 
-def check_scope(principal: Principal | None) -> None:
-    """Refuse a key that may not ask models at all; without authentication everyone may.
+def check_scope(principal: Principal | None, scope: str | None) -> None:
+    """Refuse a key that lacks a scope. Without authentication everyone may ask models, and nothing else.
+
+    Args:
+        principal: Who asks, if that is known.
+        scope: What is asked for; ``None`` is open to every key.
 
     Raises:
         ScopeMissing: The key lacks the scope.
     """
-    if principal is not None and INFERENCE not in principal.scopes:
-        raise ScopeMissing(f"This API key lacks the scope '{INFERENCE}'.")
+    if scope is None or (principal is not None and scope in principal.scopes):
+        return
+    if principal is not None:
+        raise ScopeMissing(f"This API key lacks the scope '{scope}'.")
+    if scope != INFERENCE:
+        raise ScopeMissing(f"This needs an API key with the scope '{scope}'.")
 
 
 def check_model(principal: Principal | None, model_id: str) -> None:

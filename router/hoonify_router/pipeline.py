@@ -8,12 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from hoonify_router.api import Middleware, Phase, RequestContext
+import msgspec
+
+from hoonify_router.api import Middleware, Phase, RequestContext, Result
 from hoonify_router.catalog import Catalog
 from hoonify_router.errors import Cancelled, ModelUnavailable, RouterError
 from hoonify_router.logs import AccessLog
 from hoonify_router.parsing import parse_request
-from hoonify_router.permission import check_model, check_scope
+from hoonify_router.permission import INFERENCE, check_model, check_scope
 from hoonify_router.reply import Reply, error_headers
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper, internal_error
@@ -28,8 +30,8 @@ _NOT_SETTLED = "middleware %r failed to settle request %s"
 Ending = Callable[[], None]
 """Writes the end of an answer, when everything is settled."""
 
-Work = Callable[[RequestContext], bytes]
-"""Answers a request that needs no home; returns JSON."""
+Work = Callable[[RequestContext], Result | Awaitable[Result]]
+"""Answers a request that needs no home."""
 
 
 class Visit:
@@ -90,9 +92,9 @@ class Pipeline:
 
     async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
         await _pass(self._authenticate, ctx, visit)
-        check_scope(ctx.principal)
         problem = parse_request(ctx, task)
         await _pass(self._admit, ctx, visit)  # a malformed request counts, too
+        check_scope(ctx.principal, INFERENCE)
         if problem is not None or ctx.request is None:
             raise problem or RouterError("The request was lost on its way.")
         check_values(ctx.request)
@@ -102,19 +104,35 @@ class Pipeline:
         await _pass(self._observe, ctx, visit)
         return await self._serving.serve(ctx, ctx.request, model, reply)
 
-    async def _read(self, work: Work, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
+    async def _serve(
+        self, work: Work, scope: str | None, ctx: RequestContext, reply: Reply, visit: Visit
+    ) -> Ending:
         await _pass(self._authenticate, ctx, visit)
         await _pass(self._admit, ctx, visit)
+        check_scope(ctx.principal, scope)
         await _pass(self._observe, ctx, visit)
-        return partial(reply.send, 200, work(ctx))
+        result = work(ctx)
+        if not isinstance(result, Result):
+            result = await result
+        ctx.status = result.status
+        return partial(reply.send, result.status, msgspec.json.encode(result.content))
 
     async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
         """Answer a request for a model, whatever becomes of it."""
         await self._answer(partial(self._infer, task), ctx, reply)
 
-    async def read(self, ctx: RequestContext, reply: Reply, work: Work) -> None:
-        """Answer a request that needs no home; it passes the same middleware."""
-        await self._answer(partial(self._read, work), ctx, reply)
+    async def serve(
+        self, ctx: RequestContext, reply: Reply, work: Work, scope: str | None = None
+    ) -> None:
+        """Answer a request that needs no home; it passes the same middleware.
+
+        Args:
+            ctx: The request.
+            reply: Where the answer goes.
+            work: Makes it.
+            scope: What the key must be allowed to do; ``None`` is nothing in particular.
+        """
+        await self._answer(partial(self._serve, work, scope), ctx, reply)
 
     # ------------------------------------------------------------ the frame around them
 
@@ -133,7 +151,7 @@ class Pipeline:
             if self._leaving:
                 raise ModelUnavailable("The router is shutting down.", retry_after=1)
             end = await way(ctx, reply, visit)
-            ctx.status = 200
+            ctx.status = ctx.status or 200
             await self._settle(ctx, visit)
             self._say_goodbye(reply)
             end()

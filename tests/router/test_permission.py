@@ -9,17 +9,24 @@ from hoonify_router.errors import ModelNotAllowed, ScopeMissing
 from hoonify_router.permission import check_model, check_scope, may_use
 
 
-def test_without_authentication_everybody_may_everything() -> None:
+def test_without_authentication_everybody_may_ask_models_and_nothing_else() -> None:
     """Nobody has said who it is."""
-    check_scope(None)
+    check_scope(None, "inference")
+    check_scope(None, None)
     check_model(None, "parrot")
+    with pytest.raises(ScopeMissing, match="an API key with the scope 'admin'"):
+        check_scope(None, "admin")
 
 
 def test_a_key_needs_the_scope() -> None:
-    """For asking models at all."""
-    check_scope(Principal("k"))
-    with pytest.raises(ScopeMissing):
-        check_scope(Principal("k", scopes=frozenset({"admin"})))
+    """Each for what it is for."""
+    check_scope(Principal("k"), "inference")
+    check_scope(Principal("k", scopes=frozenset({"admin"})), "admin")
+    check_scope(Principal("k", scopes=frozenset({"admin"})), None)
+    with pytest.raises(ScopeMissing, match="lacks the scope 'inference'"):
+        check_scope(Principal("k", scopes=frozenset({"admin"})), "inference")
+    with pytest.raises(ScopeMissing, match="lacks the scope 'admin'"):
+        check_scope(Principal("k"), "admin")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.router.doubles import Play, Stage, Wire, gateway, home, notes, request
 from tests.router.reading import read_stream
 
-from hoonify_router.api import Phase, Principal, RequestContext
+from hoonify_router.api import Phase, Principal, RequestContext, Result
 from hoonify_router.errors import Cancelled, EngineDead, RateLimited, RouterError
 from hoonify_router.reply import Reply
 
@@ -477,8 +477,10 @@ async def test_reads_pass_the_same_middleware() -> None:
     diary: list[str] = []
     made = gateway(Stage(), all_phases(diary))
     wire, ctx = Wire(), request()
-    await made.pipeline.read(ctx, Reply(wire, ctx.response_headers), lambda ctx: b'{"a":1}')
+    reply = Reply(wire, ctx.response_headers)
+    await made.pipeline.serve(ctx, reply, lambda ctx: Result({"a": 1}, 201))
     assert wire.json == {"a": 1}
+    assert ctx.status == 201
     assert diary == [
         *(f"{name} sees" for name in ("auth", "admit", "observe")),
         *(f"{name} settles" for name in ("observe", "admit", "auth")),

@@ -11,11 +11,13 @@ import msgspec
 from hoonify_plugins.api_keys.commands import KEYS_COMMAND
 from hoonify_plugins.api_keys.settings import NAME, APIKeysSettings, problems_of, settings_in
 from hoonify_router.api import (
+    APIRoute,
     Command,
     LoadedConfig,
     Middleware,
     MiddlewareSpec,
     PluginContext,
+    Route,
     hookimpl,
 )
 
@@ -49,6 +51,16 @@ def _build(settings: APIKeysSettings, context: PluginContext) -> Middleware:
 def hoonify_register_commands() -> list[Command]:
     """Add ``hoonify-router keys``."""
     return [KEYS_COMMAND]
+
+
+@hookimpl
+def hoonify_register_routes(context: PluginContext) -> list[Route | APIRoute]:
+    """Add ``/v1/admin/keys`` where keys are asked for."""
+    if NAME not in context.loaded.config.pipeline:
+        return []
+    from hoonify_plugins.api_keys.admin import routes
+
+    return [*routes(settings_in(context.loaded), context)]
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hoonify_router.api import Balancer, Command, Middleware, Phase, PluginContext, Route
+from hoonify_router.api import APIRoute, Balancer, Command, Middleware, Phase, PluginContext, Route
 from hoonify_router.config import LoadedConfig, balance_options_for, settings_for
 from hoonify_router.config.model import ROUND_ROBIN
 from hoonify_router.errors import PluginError
@@ -103,9 +103,12 @@ def build_balancers(plugins: Plugins, loaded: LoadedConfig) -> dict[str, Balance
     return built
 
 
-def collect_routes(plugins: Plugins, context: PluginContext) -> tuple[list[Route], list[Failure]]:
+def collect_routes(
+    plugins: Plugins, context: PluginContext
+) -> tuple[list[Route | APIRoute], list[Failure]]:
     """Return the plugins' extra routes, and why some plugins' cannot be used."""
-    found, failures = _collect(plugins, "hoonify_register_routes", Route, context=context)
+    kinds: tuple[type[Route | APIRoute], ...] = (Route, APIRoute)
+    found, failures = _collect(plugins, "hoonify_register_routes", kinds, context=context)
     return [route for _, route in found], failures
 
 
@@ -118,7 +121,7 @@ def collect_commands(
         plugins: All plugins.
         reserved: Names that no plugin may take.
     """
-    found, failures = _collect(plugins, "hoonify_register_commands", Command)
+    found, failures = _collect(plugins, "hoonify_register_commands", (Command,))
     commands: dict[str, tuple[PluginInfo, Command]] = {}
     for plugin, command in sorted(found, key=lambda pair: (pair[1].name, pair[0].name)):
         try:
@@ -147,7 +150,7 @@ def _try_arguments(command: Command) -> None:
 
 
 def _collect(
-    plugins: Plugins, hook: str, kind: type[RecordT], **arguments: Any
+    plugins: Plugins, hook: str, kinds: tuple[type[RecordT], ...], **arguments: Any
 ) -> tuple[list[tuple[PluginInfo, RecordT]], list[Failure]]:
     found: list[tuple[PluginInfo, RecordT]] = []
     failures: list[Failure] = []
@@ -156,7 +159,7 @@ def _collect(
         try:
             if outcome.error is not None:
                 raise PluginError(f"{hook} failed: {explain(outcome.error)}") from outcome.error
-            records = checked_list(hook, outcome.result, (kind,))
+            records = checked_list(hook, outcome.result, kinds)
         except PluginError as error:
             failures.append(Failure(plugin.name, plugin.distribution, str(error), error=error))
         else:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from hoonify_router.api import (
+    APIRoute,
     BalancerSpec,
     Command,
     MiddlewareSpec,
@@ -64,12 +65,20 @@ def _came(value: Any) -> str:
 
 
 def _check(hook: str, record: Any) -> None:
-    if isinstance(record, Route):
+    if isinstance(record, Route | APIRoute):
+        kind = type(record).__name__
         if not isinstance(record.path, str) or not record.path.startswith("/"):
             raise PluginError(
-                f"{hook}: a Route's path is {_came(record.path)}, it must start with /"
+                f"{hook}: a {kind}'s path is {_came(record.path)}, it must start with /"
             )
-        _check_callable(hook, f"Route {record.path!r}", "handler", record.handler)
+        _check_callable(hook, f"{kind} {record.path!r}", "handler", record.handler)
+        if isinstance(record, APIRoute):
+            if not isinstance(record.method, str) or not record.method.isupper():
+                raise PluginError(
+                    f"{hook}: APIRoute {record.path!r}: method is {_came(record.method)},"
+                    ' expected one such as "GET"'
+                )
+            return
         if not isinstance(record.methods, tuple | list) or not record.methods:
             raise PluginError(
                 f"{hook}: Route {record.path!r}: methods is {_came(record.methods)},"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sanic import Sanic
 
-from hoonify_router.routes import failures, health, inference, models
+from hoonify_router.api import APIRoute, Route
+from hoonify_router.routes import extra, failures, health, inference, models
 
 
-def add_routes(app: Sanic[Any, Any]) -> None:
-    """Give ``app`` its routes and its way of failing; ``app.ctx.gateway`` must be set."""
+def add_routes(app: Sanic[Any, Any], routes: Sequence[Route | APIRoute] = ()) -> None:
+    """Give ``app`` its routes, those of plugins, and its way of failing; ``app.ctx.gateway`` must be set."""
     inference.add(app)
     models.add(app)
     health.add(app)
     failures.add(app)
+    extra.add(app, routes)

@@ -11,7 +11,7 @@ from sanic import Sanic
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from hoonify_router.api import RequestContext
+from hoonify_router.api import RequestContext, Result
 from hoonify_router.catalog import Model
 from hoonify_router.connection import Written, open_reply
 from hoonify_router.gateway import Gateway
@@ -61,21 +61,21 @@ def model_object(model: Model) -> dict[str, Any]:
     return told
 
 
-def _all_models(gateway: Gateway, ctx: RequestContext) -> bytes:
+def _all_models(gateway: Gateway, ctx: RequestContext) -> Result:
     models = gateway.catalog.models()
     data = [model_object(model) for model in models if may_use(ctx.principal, model.id)]
-    return msgspec.json.encode({"object": "list", "data": data})
+    return Result({"object": "list", "data": data})
 
 
-def _one_model(gateway: Gateway, model_id: str, ctx: RequestContext) -> bytes:
+def _one_model(gateway: Gateway, model_id: str, ctx: RequestContext) -> Result:
     model = gateway.catalog.resolve(model_id)
     check_model(ctx.principal, model.id)
-    return msgspec.json.encode(model_object(model))
+    return Result(model_object(model))
 
 
 async def _read(request: Request, gateway: Gateway, work: Any) -> HTTPResponse:
     ctx = gateway.context(request)
     reply = open_reply(request, ctx.response_headers)
     reply.head_only = request.method == "HEAD"
-    await gateway.pipeline.read(ctx, reply, work)
+    await gateway.pipeline.serve(ctx, reply, work)
     return Written(reply)

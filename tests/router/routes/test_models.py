@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import openai
 import pytest
-from sanic.response import text
 from tests.router.doubles import config, home, notes
 
-from hoonify_router.api import Phase, Principal, Route
+from hoonify_router.api import Phase, Principal
 from hoonify_router.config.model import ModelConfig, Pricing
 from hoonify_router.types import Capabilities
 
@@ -148,34 +147,3 @@ def _table() -> Any:
     from hoonify_router.types import RoutingTable
 
     return RoutingTable
-
-
-async def test_plugins_bring_routes_of_their_own(open_up: OpenDoor) -> None:
-    """Ordinary Sanic handlers."""
-
-    async def motd(request: Any) -> Any:
-        return text("hello")
-
-    door = await open_up(routes=(Route("/motd", motd), Route("/motd2", motd, ("GET", "POST"))))
-    status, _, body = await door.ask(b"GET /motd HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert (status, body) == (200, b"hello")
-    status, _, body = await door.ask(
-        b"POST /motd2 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
-    )
-    assert (status, body) == (200, b"hello")
-
-
-async def test_a_route_that_cannot_be_had_keeps_no_door_shut(
-    open_up: OpenDoor, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Neither the router's own routes nor the other plugins' suffer from it."""
-
-    async def motd(request: Any) -> Any:
-        return text("hello")
-
-    routes = [Route(path, motd) for path in ("/v1/models", "/<broken:[>", "/motd", "/motd")]
-    door = await open_up(routes=routes)
-    assert (await door.get("/v1/models"))[2]["object"] == "list"
-    assert (await door.ask(b"GET /motd HTTP/1.1\r\nhost: x\r\n\r\n"))[2] == b"hello"
-    for path in ("/v1/models", "/<broken:[>", "/motd"):
-        assert f"test_models: its route {path} cannot be had: " in caplog.text
