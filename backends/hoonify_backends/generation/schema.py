@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from hoonify_backends.generation.schema_formats import FORMATS, NARROWED
 from hoonify_backends.generation.schema_graph import ending, ends, followed, told_apart
 from hoonify_router.errors import InvalidRequest
 
@@ -90,20 +91,6 @@ _REFUSED = frozenset(
         "unevaluatedProperties",
         "uniqueItems",
         "x-guidance",
-    }
-)
-_FORMATS = frozenset(
-    {
-        "date",
-        "date-time",
-        "duration",
-        "email",
-        "hostname",
-        "ipv4",
-        "ipv6",
-        "time",
-        "uri",
-        "uuid",
     }
 )
 
@@ -202,6 +189,9 @@ class _Reader:
                 plain[key] = value
             else:
                 self._check_ignored(key, value, path)
+        if narrowed := NARROWED.get(plain.get("format", "")):
+            del plain["format"]
+            plain["allOf"] = [*plain.get("allOf", ()), {"pattern": narrowed}]
         if "minProperties" in plain:
             self._check_count(plain, path)
         if "oneOf" in plain and "anyOf" not in plain:
@@ -236,8 +226,8 @@ class _Reader:
         elif key == "multipleOf":
             self._check_multiple(value, path)
         elif key == "format":
-            if value not in _FORMATS:
-                formats = ", ".join(sorted(_FORMATS))
+            if not isinstance(value, str) or value not in FORMATS:
+                formats = ", ".join(sorted(FORMATS))
                 self._refuse(path, f"this format is not supported; those that are: {formats}.")
         elif key in ("type", "required"):
             names = [value] if key == "type" and isinstance(value, str) else value

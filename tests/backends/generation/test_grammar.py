@@ -238,6 +238,43 @@ def test_names_do_not_hide_behind_escapes(grammars: Grammars) -> None:
     assert read.validate_tokens(tokens) < len(tokens)
 
 
+@pytest.mark.parametrize(
+    ("schema", "fits", "fails"),
+    [
+        (
+            {"format": "date"},
+            ["2024-02-29", "2000-02-29", "2023-02-28"],
+            ["2023-02-29", "1900-02-29"],
+        ),
+        (
+            {"format": "date"},
+            ["0001-01-01", "9999-12-31"],
+            ["0000-01-01", "2023-04-31", "2023-13-01"],
+        ),
+        ({"format": "time"}, ["23:59:59Z", "00:00:00.123456-05:30"], ["23:59:60Z", "24:00:00Z"]),
+        (
+            {"format": "date-time", "pattern": "Z$"},
+            ["2024-02-29T12:00:00Z"],
+            ["2024-02-29T12:00:00+01:00", "2023-02-29T12:00:00Z", "2024-02-29 12:00:00Z"],
+        ),
+    ],
+)
+def test_dates_are_such_as_every_reader_takes(
+    schema: dict[str, Any], fits: list[str], fails: list[str], grammars: Grammars
+) -> None:
+    """Neither leap seconds nor days that there never were."""
+    whole = {"type": "string", **schema}
+    for text in [*fits, *fails]:
+        tokens = [*compiled_tokens(grammars, whole, json.dumps(text)), END]
+        read = compiled(grammars, whole)._matcher
+        assert (read.validate_tokens(tokens) == len(tokens)) is (text in fits)
+
+
+def compiled_tokens(grammars: Grammars, schema: dict[str, Any], text: str) -> list[int]:
+    compiled(grammars, schema)  # the library's tokenizer is there then
+    return list(grammars._library.tokenize_str(text))
+
+
 def test_tokens_that_only_pad_the_vocabulary_are_never_allowed(tokenizer: Any) -> None:
     """A model may have more scores than its tokenizer has tokens, or fewer."""
     size = tokenizer.get_vocab_size()
