@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import event as note
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.router.reading import Kind
 from tests.router.truth import Visit, run, turns
@@ -340,7 +340,7 @@ def upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(plays(), st.booleans())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_client_reads_the_truth(drawn: tuple[Any, ...], with_usage: bool) -> None:
     """A legal stream with exactly one end, clean only after a clean end; and every counter is zero."""
     kind, choices, said, whole, steps = drawn
@@ -417,7 +417,7 @@ def whole_plays(draw: st.DrawFn) -> tuple[Any, ...]:
 
 
 @given(whole_plays())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_answer_in_one_piece_is_the_truth_or_an_error(drawn: tuple[Any, ...]) -> None:
     """Half of it, a broken one or a foreign status never look like an answer."""
     kind, choices, said, steps, status = drawn

@@ -42,7 +42,7 @@ async def test_wherever_it_breaks_nothing_stays_in_use(
 ) -> None:
     """And the client reads an end that is true, if it is still there."""
     data = wire(kind)
-    ends = [*range(0, len(data), 37), len(data) - 1, len(data)]
+    ends = [*range(0, len(data), 83), len(data) - 1, len(data)]
     sent = asyncio.Event()
     go_on = asyncio.Event()
     place = 0
