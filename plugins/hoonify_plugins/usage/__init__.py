@@ -6,19 +6,26 @@ process loses one. The command ``usage`` adds them up.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from hoonify_plugins.database.address import problems_of
 from hoonify_plugins.usage.commands import USAGE_COMMAND
 from hoonify_plugins.usage.settings import NAME, UsageSettings, journal_folder, settings_in
 from hoonify_router.api import (
+    APIRoute,
     Command,
     LoadedConfig,
     Middleware,
     MiddlewareSpec,
     PluginContext,
+    Route,
     hookimpl,
 )
+
+if TYPE_CHECKING:
+    from hoonify_plugins.usage.store import UsageStore
 
 hoonify_api_version = (1, 0)
 
@@ -51,6 +58,23 @@ def hoonify_register_commands() -> list[Command]:
 
 
 @hookimpl
+def hoonify_register_routes(context: PluginContext) -> list[Route | APIRoute]:
+    """Add ``/v1/usage`` and ``/v1/admin/usage`` where records are kept."""
+    if NAME not in context.loaded.config.pipeline:
+        return []
+    from hoonify_plugins.usage.routes import UsageReport
+
+    return [*UsageReport(lambda: _open_store(context)).routes()]
+
+
+def _open_store(context: PluginContext) -> UsageStore:
+    from hoonify_plugins.database.address import database_url
+    from hoonify_plugins.usage.store import UsageStore  # costs memory: only where it is used
+
+    return UsageStore(database_url(settings_in(context.loaded).store, context.loaded))
+
+
+@hookimpl
 def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
     """Check what the types of the settings cannot say."""
     try:
@@ -65,11 +89,8 @@ def hoonify_startup(context: PluginContext) -> None:
     """Bring the database up to date and begin to take records over into it."""
     if NAME not in context.loaded.config.pipeline:
         return
-    from hoonify_plugins.database.address import database_url
     from hoonify_plugins.usage.collector import UsageCollector
-    from hoonify_plugins.usage.store import UsageStore
 
-    url = database_url(settings_in(context.loaded).store, context.loaded)
-    UsageStore(url).close()  # a database that cannot be used keeps the door shut
+    _open_store(context).close()  # a database that cannot be used keeps the door shut
     folder = journal_folder(context.loaded)
-    UsageCollector(lambda: UsageStore(url), folder, context.log).start()
+    UsageCollector(lambda: _open_store(context), folder, context.log).start()

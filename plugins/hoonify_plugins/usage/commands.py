@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import sys
-import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from hoonify_plugins.usage.moments import read_moment
 from hoonify_plugins.usage.settings import journal_folder, settings_in
 from hoonify_router.api import Command, PluginContext
-
-_SPANS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,11 +78,7 @@ def _print_table(by: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _moment(text: str) -> float:
-    if match := re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text):
-        return time.time() - int(match[1]) * _SPANS[match[2]]
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        hint = f"expected a day such as 2026-11-01 or a time such as 24h, not {text!r}"
-        raise argparse.ArgumentTypeError(hint) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return read_moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

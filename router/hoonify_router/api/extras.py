@@ -45,13 +45,14 @@ class APIRoute:
     Args:
         path: As Sanic wants it, such as ``/v1/admin/keys/<key_id:str>``.
         handler: Answers; must not block.
-        scope: What a key must be allowed to do. Without authentication only ``inference`` is.
+        scope: What a key must be allowed to do, ``None`` for nothing in particular. Without authentication only
+            ``inference`` is allowed.
         method: One method of HTTP.
     """
 
     path: str
     handler: APIHandler
-    scope: str = "inference"
+    scope: str | None = "inference"
     method: str = "GET"
 
 
