@@ -12,7 +12,13 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 def pages() -> list[Path]:
     """Return all Markdown files that are part of the documentation."""
-    folders = (ROOT, ROOT / "docs", ROOT / "docs" / "endpoints", ROOT / "benchmarks", ROOT / "changelog.d")
+    folders = (
+        ROOT,
+        ROOT / "docs",
+        ROOT / "docs" / "endpoints",
+        ROOT / "benchmarks",
+        ROOT / "changelog.d",
+    )
     return [
         page for folder in folders for page in sorted(folder.glob("*.md")) if page.name[0] != "+"
     ]

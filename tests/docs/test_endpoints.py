@@ -75,7 +75,7 @@ def test_a_stream_is_one_of_chunks_and_an_end(block: Block) -> None:
     assert last == "data: [DONE]"
     for event in events:
         chunk = json.loads(event.removeprefix("data: "))
-        if chunk["object"] == "text_completion":  # its type has no streams, OpenAI's streams say null
+        if chunk["object"] == "text_completion":  # its type knows no streams
             for choice in chunk["choices"]:
                 choice["finish_reason"] = choice["finish_reason"] or "stop"
         judge(chunk)

@@ -7,14 +7,25 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.docs.pages import ROOT, blocks
 
+from hoonify_router.api import Candidate, RequestContext
 from hoonify_router.config import load_config, options_for
 from hoonify_router.loader import Plugins, load_plugins
-from hoonify_router.types import ChatRequest, Counted, Finish, Message, Text
+from hoonify_router.types import (
+    ChatRequest,
+    Counted,
+    Embedded,
+    Event,
+    Failure,
+    Finish,
+    HomeView,
+    Message,
+    Text,
+)
 
 PAGE = ROOT / "docs" / "plugins.md"
 
@@ -67,3 +78,28 @@ async def test_its_engine_answers(plugins: Plugins) -> None:
     events = [event async for event in engine.generate(request)]
     assert [type(event) for event in events] == [Text, Text, Text, Finish, Counted]
     assert events[3] == Finish("length")
+
+
+def test_the_balancer_of_the_page_chooses() -> None:
+    """The favourite home while it is not busier, else the least busy one."""
+    names: dict[str, Any] = {}
+    exec(first_block("python", "class Favourite"), names)
+    [spec] = names["hoonify_register_balancers"]()
+    balancer = spec.build(spec.settings(favourite=1))
+    views = [HomeView(f"m/{place}", "m", "parrot", "worker", "ready") for place in range(2)]
+    candidates = [Candidate(view) for view in views]
+    ctx = RequestContext("r", "POST", "/", {}, "", 0.0)
+    assert balancer.choose(candidates, ctx).home.id == "m/1"
+    candidates[1].in_flight = 1
+    assert balancer.choose(candidates, ctx).home.id == "m/0"
+
+
+def test_the_events_of_the_page_are_events() -> None:
+    """Each line makes one, and the vector is of whole numbers' size."""
+    block = first_block("python", "TokenLogprob(")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    lines = [line for line in block.splitlines() if line and not line.startswith("from")]
+    events = [eval(line, names) for line in lines]
+    assert {type(event) for event in events} == set(get_args(Event)) - {Failure}
+    assert all(len(e.vector) % 4 == 0 for e in events if isinstance(e, Embedded))

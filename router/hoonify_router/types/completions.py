@@ -51,7 +51,7 @@ class CompletionRequest(Struct, omit_defaults=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=0, le=INT64)] | None,
         says(
             "Tokens that each answer may have at most; 0 only together with `echo: true`.",
-            "what the context leaves",
+            "16",
         ),
     ] = None
     temperature: Temperature = None
