@@ -21,7 +21,6 @@ from hoonify_router.errors import (
     Unsupported,
     WrongEndpoint,
 )
-from hoonify_router.parsing import parse_chat
 from hoonify_router.types import (
     Capabilities,
     ChatRequest,
@@ -230,7 +229,7 @@ def test_readiness_counts_what_should_always_run() -> None:
 def test_what_a_home_can_do_counts_more_than_what_its_backend_says() -> None:
     """A loaded engine tells itself."""
     abilities = Capabilities(frozenset({"top_k"}), 4096)
-    chat = parse_chat(b'{"model":"parrot","messages":[],"top_k":5}')
+    chat = ChatRequest("parrot", [], top_k=5)
     for one, refused in (
         (home(backend="openai"), True),
         (home(backend="openai", capabilities=abilities), False),

@@ -13,12 +13,13 @@ from hoonify_router.adapters.base import Job
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.worker import EventSink
 from hoonify_router.chat_chunks import ChatChunks
-from hoonify_router.errors import ContextLengthExceeded, EngineDead
+from hoonify_router.errors import ConnectTimeout, ContextLengthExceeded, EngineDead
 from hoonify_router.stream import EventStream
 from hoonify_router.types import (
     ChatRequest,
     Counted,
     Finish,
+    Health,
     HomeView,
     Message,
     Reasoning,
@@ -32,6 +33,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.closed = False
+        self.health: Health | None = None
         self.sinks: dict[int, EventSink] = {}
         self.requests: list[ChatRequest] = []
         self.granted: dict[int, int] = {}
@@ -245,3 +247,38 @@ async def test_connections_to_workers_that_have_gone_are_forgotten() -> None:
     assert set(adapter._connections) == {"/run/b.sock"}
     await adapter.close()
     assert house.opened[1][1].closed
+
+
+async def test_a_worker_that_does_not_greet_is_given_up_in_time() -> None:
+    """Each request waits as long as it may for the same connection; a later one finds it open."""
+    house = House()
+    house.gate.clear()
+    adapter = WorkerAdapter(house.open)
+    patient = asyncio.ensure_future(adapter.start(with_limit(job(), 0), stream()[0]))
+    with pytest.raises(ConnectTimeout):
+        await adapter.start(with_limit(job(), 0.01), stream()[0])
+    assert not patient.done()
+    house.gate.set()
+    await patient
+    await adapter.start(with_limit(job(), 0.01), stream()[0])
+    assert len(house.opened) == 1
+
+
+def with_limit(one: Job, connect: float) -> Job:
+    one.connect = connect
+    return one
+
+
+async def test_how_busy_an_engine_is_comes_from_its_last_heartbeat() -> None:
+    """Nobody knows before one has come, nor when the connection is gone."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    home = job().home
+    assert adapter.load(home) is None
+    await adapter.start(job(), stream()[0])
+    worker = house.opened[0][1]
+    assert adapter.load(home) is None
+    worker.health = Health(running=2, queued=1)
+    assert adapter.load(home) == Health(running=2, queued=1)
+    worker.closed = True
+    assert adapter.load(home) is None
