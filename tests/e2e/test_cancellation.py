@@ -84,8 +84,7 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
 
 def released(router: Router, model: str, limit: str = "+Inf") -> int:
     """Return how many slots were free within so many seconds of their clients' disconnects, so far."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{router.port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
+    text = scrape(router)
     wanted = rf'^hoonify_cancel_seconds_bucket{{le="{re.escape(limit)}",model="{model}"}} (\S+)$'
     found = re.search(wanted, text, re.MULTILINE)
     return int(float(found[1])) if found else 0
@@ -133,6 +132,33 @@ def slots_come_back(router: Router, model: str, clients: int = CLIENTS) -> Itera
     assert client.line(b"HTTP/1.1") == b"HTTP/1.1 200 OK\r\n"
     client.leave()
     until_it_has(router, model, 0, 0)
+
+
+def scrape(router: Router) -> str:
+    """Return what one of the gateways tells of all."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{router.port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_any_gateway_tells_of_all_requests(router: Router) -> None:
+    """Whichever took them; names that clients make up are no labels."""
+
+    def requests() -> dict[str, float]:
+        wanted = r'^hoonify_requests_total{.*model="([^"]*)",status="(?:200|404)"} (\S+)$'
+        found = re.findall(wanted, scrape(router), re.MULTILINE)
+        return {model: float(count) for model, count in found}
+
+    before = requests().get("echo", 0)
+    for number in range(10):
+        for model in ("echo", f"made-up-{number}"):
+            client = Client(router, model, "hi")
+            assert client.line(b"HTTP/1.1")
+            client.leave()
+    for _ in range(10):
+        told = requests()
+        assert told["echo"] == before + 10
+        assert told["other"] == 10
+    assert "made-up" not in scrape(router)
 
 
 @pytest.fixture
