@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
-from hoonify_router.adapters.refusals import AWAY, SLOW
+from hoonify_router.adapters.refusals import AWAY, SLOW, discreet
 from hoonify_router.adapters.worker import EventSink, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError
@@ -118,7 +118,7 @@ class EngineCall:
 
     def on_failure(self, error: RouterError) -> None:
         """Hear that nothing more comes."""
-        self._answer.fail(error)
+        self._answer.fail(discreet(error))
 
     def _uncork(self) -> None:
         self._uncorks = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,13 +29,15 @@ from hoonify_router.errors import (
 )
 from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest, Task
 
+log = logging.getLogger(__name__)
+
 _TOO_LONG = re.compile(
     r"context.?(length|size|window)|max(imum)?_model_len|longer than the model", re.IGNORECASE
 )
 _NO_MODEL = re.compile(r"model.*(not exist|not found)|(no|unknown) model", re.IGNORECASE)
 _INSIDE = re.compile(
     r"""[a-z][a-z0-9+.-]*://              # a URL
-    | (?<![\w.<])(~|\.{0,2})/[\w-]       # a path
+    | (?<![\w.<#])(~|\.{0,2})/[\w-]       # a path
     | [A-Za-z]:\\                         # another path
     | \b\d{1,3}(\.\d{1,3}){3}\b | \[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:]+\]?  # an address
     | \b[\w.-]+:[0-9]{4,5}\b             # a host and its port
@@ -115,6 +118,17 @@ def breakdown(error: UpstreamError) -> RouterError:
     if isinstance(error, ConnectFailed):
         return ModelUnavailable(AWAY, retry_after=2)
     return EngineDead(BROKEN_OFF, retry_after=1)
+
+
+def discreet(error: RouterError) -> RouterError:
+    """Return what clients may read of an engine's own failure; what tells of the inside is for the log.
+
+    A refusal of what the client sent is meant for the client and stays as it is.
+    """
+    if error.status < 500 or _public(error.message, "") == error.message:
+        return error
+    log.warning("an engine failed: %s", error.message)
+    return type(error)(FAILED, param=error.param, retry_after=error.retry_after)
 
 
 class _Complaint(NamedTuple):

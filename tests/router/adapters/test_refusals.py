@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoonify_router.adapters.refusals import ELSEWHERE, breakdown, refusal, stream_refusal
+from hoonify_router.adapters.refusals import ELSEWHERE, breakdown, discreet, refusal, stream_refusal
 from hoonify_router.adapters.upstream import (
     BadAnswer,
     ConnectFailed,
@@ -222,3 +222,15 @@ def test_a_prompt_that_is_too_long_has_the_name_of_its_field() -> None:
     assert refusal(400, {}, told, "completion").param == "prompt"
     assert refusal(400, {}, told, "embedding").param == "input"
     assert refuse(400, {"error": {"message": "x", "param": "dimensions"}}).param == "dimensions"
+
+
+def test_an_engine_s_own_failure_is_told_discreetly() -> None:
+    """What an exception says of the inside is for the log; what a client can mend is told."""
+    for inside in ("no file /srv/model.onnx", "connect to 10.0.0.5 failed", "x" * 500):
+        for kind in (RouterError, EngineDead, ModelUnavailable):
+            told = discreet(kind(inside, retry_after=3))
+            assert type(told) is kind
+            assert told.message == "The model's engine has failed."
+            assert told.retry_after == 3
+    for error in (EngineDead("It ran out of beans."), InvalidRequest("see #/$defs/x, /etc")):
+        assert discreet(error) is error
