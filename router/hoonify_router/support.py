@@ -163,6 +163,9 @@ class Support:
             for number, message in enumerate(request.messages):
                 if type(message.content) is list:
                     self._check_parts(message.content, number)
+                if message.audio is not None and self.parameters is not None:
+                    param = f"messages[{number}].audio"
+                    self._refuse(param, f"the model '{self._model}' has no spoken answers")
 
     def _refuse_task(self, request: InferenceRequest) -> NoReturn:
         served = [_PATHS[kind.task] for kind in self._fields]

@@ -127,6 +127,17 @@ def test_sound_and_files_are_refused(part: dict[str, Any]) -> None:
     assert caught.value.param == "messages[0].content[0]"
 
 
+def test_an_earlier_spoken_answer_is_for_a_server_that_may_have_it() -> None:
+    """An engine of ours would drop it without a word."""
+    spoken = {"role": "assistant", "audio": {"id": "a"}}
+    given = {"model": "m", "messages": [spoken]}
+    request = msgspec.json.decode(msgspec.json.encode(given), type=ChatRequest)
+    with pytest.raises(Unsupported) as caught:
+        NOTHING.check(request)
+    assert caught.value.param == "messages[0].audio"
+    Support("m", None, images=False).check(request)
+
+
 def test_one_single_missing_field_is_found() -> None:
     """The look-up of one value differs from that of many."""
     known = frozenset(ChatRequest.__struct_fields__) - CORE_PARAMETERS - {"seed"}
