@@ -53,10 +53,11 @@ class TextLogprobs:
     answer, from its beginning.
     """
 
-    __slots__ = ("_characters", "_offsets", "_probabilities", "_tokens", "_tops")
+    __slots__ = ("_characters", "_offset", "_offsets", "_probabilities", "_tokens", "_tops")
 
     def __init__(self) -> None:
         self._characters = 0
+        self._offset = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -78,7 +79,8 @@ class TextLogprobs:
             self._probabilities.append(logprob)
             self._tops.append(top)
             goes_on = bool(one.token) and one.token[0] & 0xC0 == 0x80  # within a character
-            self._offsets.append(max(0, self._characters - goes_on))
+            self._offset = max(self._offset, self._characters - goes_on)
+            self._offsets.append(self._offset)
             self._characters += sum(byte & 0xC0 != 0x80 for byte in one.token)
 
     def take(self) -> bytes:

@@ -78,6 +78,13 @@ def test_any_token_of_a_completion_fits_openai_s_types(
     assert joined == told
 
 
+def test_offsets_never_go_back() -> None:
+    """Not even for bytes that are no UTF-8."""
+    gathered = TextLogprobs()
+    gathered.add([TokenLogprob(token, -1.0) for token in (b"a", b"", b"\x80", b"b")])
+    assert json.loads(gathered.take())["text_offset"] == [0, 1, 1, 1]
+
+
 @given(st.text(max_size=12), st.data())
 def test_offsets_count_characters(text: str, data: st.DataObject) -> None:
     """However the text is cut into tokens, also within a character."""
