@@ -14,48 +14,88 @@ from hoonify_router.config.model import Timeouts
 from hoonify_router.errors import FirstTokenTimeout, IdleTimeout, RouterError, TotalTimeout
 from hoonify_router.reply import Reply
 
-_LOOKS = 4  # how often in one idle time it looks, so that silence ends late by a quarter at most
+_LOOKS = 0.25  # of an idle time; so often it looks, so that silence ends late by a quarter at most
 _TICK = 0.001
 
 
-class Patience:
-    """Fails a request's answer when it takes too long.
+class Clocks:
+    """Looks after all requests of a gateway with one timer.
 
-    A request that ends before the first look, as nearly all do, costs one timer that never fires; an event
-    costs no more than the answer's own ``heard`` flag.
+    The timer is set for the first look that is due, and a request's first one is far away: one that has
+    ended by then, as nearly all have, costs an entry in a dictionary.
+    """
+
+    __slots__ = ("_next", "_timer", "_watched")
+
+    def __init__(self) -> None:
+        self._watched: dict[Patience, None] = {}
+        self._next = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, patience: Patience) -> None:
+        """Look after a request, first when it is due."""
+        self._watched[patience] = None
+        if patience.due < self._next:
+            self._set(patience.due, time.perf_counter())
+
+    def discard(self, patience: Patience) -> None:
+        """Let go of it."""
+        self._watched.pop(patience, None)
+
+    def _set(self, due: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = due
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(due - now, _TICK), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._next = math.inf
+        now = time.perf_counter()
+        for patience in list(self._watched):
+            if patience.due <= now:
+                patience.look(now)
+        due = min([patience.due for patience in self._watched], default=math.inf)
+        if due < math.inf:
+            self._set(due, now)
+
+
+class Patience:
+    """Fails a request's answer when it takes too long; an event costs no more than the answer's ``heard`` flag.
 
     Args:
+        clocks: Calls ``look``.
         total: Seconds for the whole request; 0 is no limit.
         reply: Tells whether the client reads: one that does not is no fault of the home.
         started: ``time.perf_counter()`` when the request arrived.
+
+    Attributes:
+        due: When it wants to look next.
     """
 
     __slots__ = (
         "_answer",
         "_begin_by",
+        "_clocks",
         "_end_by",
-        "_first_token",
-        "_idle",
         "_quiet",
         "_reply",
-        "_timer",
+        "_timeouts",
         "_total",
+        "due",
     )
 
-    def __init__(self, total: float, reply: Reply, started: float) -> None:
+    def __init__(self, clocks: Clocks, total: float, reply: Reply, started: float) -> None:
+        self._clocks = clocks
         self._reply = reply
         self._total = total
         self._end_by = started + total if total else math.inf
-        self._first_token = self._idle = 0.0
-        self._begin_by = math.inf
-        self._answer: Answer | None = None
-        self._quiet = 0
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def left(self) -> float | None:
-        """Return the seconds that the request has left, ``None`` for ever."""
-        return None if self._end_by == math.inf else max(0.0, self._end_by - time.perf_counter())
+    def left(self) -> float:
+        """Return the seconds that the request has left."""
+        return max(0.0, self._end_by - time.perf_counter())
 
     def watch(self, answer: Answer, timeouts: Timeouts, shows_begin: bool) -> None:
         """Look after the answer of a home that is asked now, until ``relax``.
@@ -67,19 +107,18 @@ class Patience:
                 that is known of it is whether it has come, so only its total counts.
         """
         now = time.perf_counter()
-        self._first_token, self._idle = timeouts.first_token, timeouts.idle
-        waits = shows_begin and self._first_token > 0
-        self._begin_by = now + self._first_token if waits else math.inf
         self._answer = answer
+        self._timeouts = timeouts
         self._quiet = 0
-        self._arm(now)
+        waits = shows_begin and timeouts.first_token
+        self._begin_by = now + timeouts.first_token if waits else math.inf
+        self._plan(now)
+        if self.due < math.inf:
+            self._clocks.add(self)
 
     def relax(self) -> None:
         """Look after nothing any more."""
-        self._answer = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._clocks.discard(self)
 
     def out_of_time(self) -> RouterError:
         """Return the error of a request whose whole time is up."""
@@ -87,45 +126,42 @@ class Patience:
             f"The answer was not complete within {self._total:g} s, this model's limit."
         )
 
-    def _arm(self, now: float) -> None:
-        look = self._idle / _LOOKS or math.inf
-        until = min(self._end_by - now, self._begin_by - now, look)
-        if until < math.inf:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(until, _TICK), self._look)
-
-    def _look(self) -> None:
-        self._timer = None
+    def look(self, now: float) -> None:
+        """See how the answer is doing."""
         answer = self._answer
-        if answer is None or answer.ended:
-            return
-        now = time.perf_counter()
-        error = self._find_overdue(answer, now)
-        if error is None:
-            self._arm(now)
-        else:
+        error = None if answer.ended else self._find_overdue(answer, now)
+        self._plan(now)
+        if error is not None:
+            self.relax()
             answer.fail(error)
+
+    def _plan(self, now: float) -> None:
+        due = min(self._begin_by, self._end_by)
+        if (idle := self._timeouts.idle) and now + idle * _LOOKS < due:
+            due = now + idle * _LOOKS
+        self.due = due
 
     def _find_overdue(self, answer: Answer, now: float) -> RouterError | None:
         if now >= self._end_by:
             return self.out_of_time()
+        timeouts = self._timeouts
         if answer.first_at is not None:
             self._begin_by = math.inf
         if self._reply.lagging_since is not None:  # then the home is not listened to
             self._quiet = 0
-            self._begin_by = max(self._begin_by, now + self._first_token)
+            self._begin_by = max(self._begin_by, now + timeouts.first_token)
         elif answer.first_at is None:
             if now >= self._begin_by:
                 return FirstTokenTimeout(
-                    f"The model did not begin its answer within {self._first_token:g} s."
+                    f"The model did not begin its answer within {timeouts.first_token:g} s."
                 )
         elif answer.heard:
             answer.heard = False
             self._quiet = 0
         else:
             self._quiet += 1
-            if self._quiet >= _LOOKS:
+            if self._quiet * _LOOKS >= 1:
                 return IdleTimeout(
-                    f"The model said nothing for {self._idle:g} s in the middle of its answer."
+                    f"The model said nothing for {timeouts.idle:g} s in the middle of its answer."
                 )
         return None

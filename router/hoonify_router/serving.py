@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from hoonify_router.adapters.base import Adapter, Job
@@ -23,7 +23,7 @@ from hoonify_router.errors import (
 )
 from hoonify_router.forms import new_answer
 from hoonify_router.identity import Names
-from hoonify_router.patience import Patience
+from hoonify_router.patience import Clocks, Patience
 from hoonify_router.permission import may_use
 from hoonify_router.places import Place
 from hoonify_router.pulse import Pulse
@@ -65,6 +65,7 @@ class Serving:
         self._names = names
         self._pulse = pulse
         self._transformed = transformed
+        self._clocks = Clocks()
 
     async def serve(
         self, ctx: RequestContext, request: InferenceRequest, model: Model, reply: Reply
@@ -75,7 +76,7 @@ class Serving:
             RouterError: Nobody could answer, or not to the end. The reply tells whether the client has
                 seen a part of it.
         """
-        patience = Patience(model.config.timeouts.total, reply, ctx.started)
+        patience = Patience(self._clocks, model.config.timeouts.total, reply, ctx.started)
         if request.streams:
             self._pulse.add(reply)
         try:
@@ -128,12 +129,10 @@ class Serving:
                     failure = trouble  # that a home lives and is full is the best news for a client
         raise failure or RouterError("Nobody was asked.")
 
-    def _line_up(self, model: Model, ctx: RequestContext) -> Iterator[Model]:
+    def _line_up(self, model: Model, ctx: RequestContext) -> list[Model]:
         """Return who may answer: the model, then those of its fallbacks that the key may use."""
-        yield model
-        for name in model.config.fallback:
-            if may_use(ctx.principal, name):
-                yield self._catalog.resolve(name)
+        fallback = [name for name in model.config.fallback if may_use(ctx.principal, name)]
+        return [model, *map(self._catalog.resolve, fallback)]
 
     async def _ask(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from hoonify_router.answer import Answer
 from hoonify_router.completion import Completion
 from hoonify_router.config.model import Timeouts
 from hoonify_router.errors import FirstTokenTimeout, IdleTimeout, TotalTimeout
-from hoonify_router.patience import Patience
+from hoonify_router.patience import Clocks, Patience
 from hoonify_router.reply import Reply
 
 
@@ -66,12 +67,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Scene:
     """One request that is looked after."""
 
-    def __init__(self, clock: Clock, shows_begin: bool = True, **limits: float) -> None:
+    def __init__(
+        self, clock: Clock, shows_begin: bool = True, clocks: Clocks | None = None, **limits: float
+    ) -> None:
         given: dict[str, Any] = {"connect": 0, "first_token": 0, "idle": 0, "total": 0, **limits}
         self.clock = clock
         self.timeouts = Timeouts(**given)
         self.reply = Reply(Wire(), {})
-        self.patience = Patience(self.timeouts.total, self.reply, clock.now)
+        self.patience = Patience(clocks or Clocks(), self.timeouts.total, self.reply, clock.now)
         self.ended_at: float | None = None
         self.answer = self.next(shows_begin)
 
@@ -210,23 +213,57 @@ def test_zero_is_no_limit_and_no_timer(clock: Clock) -> None:
     """Not even one that never fires."""
     scene = Scene(clock)
     assert clock.timers == []
-    assert scene.patience.left is None
+    assert scene.patience.left == math.inf
     clock.pass_until(1e9)
     assert not scene.answer.ended
 
 
-def test_a_request_makes_few_timers(clock: Clock) -> None:
-    """One, if it ends soon; and none is left behind."""
-    scene = Scene(clock, first_token=900, idle=300, total=7200)
+def test_all_requests_share_one_timer(clock: Clock) -> None:
+    """One that ends soon makes none; who is due first decides when it fires."""
+    clocks = Clocks()
+    limits = {"first_token": 900, "idle": 300, "total": 7200}
+    scenes = [Scene(clock, clocks=clocks, **limits) for _ in range(50)]
     for second in range(70):
         clock.pass_until(second)
-        scene.answer.text("a")
-    assert clock.made == 1
-    scene.patience.relax()
+        for scene in scenes:
+            scene.answer.text("a")
+    assert (clock.made, len(clock.timers)) == (1, 1)
+    hasty = Scene(clock, clocks=clocks, idle=4)
+    hasty.answer.text("a")
+    clock.pass_until(76)
+    assert isinstance(hasty.answer.error, IdleTimeout)
+    assert not any(scene.answer.ended for scene in scenes)
+    assert len(clock.timers) == 1
+    for scene in scenes:
+        scene.patience.relax()
+    clock.pass_until(1000)
     assert clock.timers == []
-    scene = Scene(clock, first_token=900, idle=300, total=7200)
+
+
+def test_looks_of_others_do_not_shorten_anybodys_silence(clock: Clock) -> None:
+    """Each has its own rhythm, whoever else is looked at meanwhile."""
+    clocks = Clocks()
+    slow = Scene(clock, clocks=clocks, idle=100)
+    slow.answer.text("a")
+    busy = Scene(clock, clocks=clocks, idle=1)
+    for tenth in range(1, 2000):
+        busy.answer.text("a")
+        clock.pass_until(tenth / 10)
+        if tenth < 1000:
+            assert not slow.answer.ended
+    assert isinstance(slow.answer.error, IdleTimeout)
+    assert 100 <= (slow.ended_at or 0) <= 126
+    assert not busy.answer.ended
+
+
+def test_an_answer_that_has_ended_is_let_go(clock: Clock) -> None:
+    """Before whoever asked has done so; nothing more happens to it."""
+    scene = Scene(clock, first_token=10, idle=4)
     scene.answer.finish("stop")
     scene.answer.complete()
+    clock.pass_until(100)
+    assert scene.answer.error is None
+    scene.patience.relax()
     clock.pass_until(200)
     assert clock.timers == []
 
@@ -236,7 +273,7 @@ async def test_the_real_loop_does_the_same() -> None:
     ended = asyncio.Event()
     reply = Reply(Wire(), {})
     answer = Completion(reply, ("x", 1, "parrot"), 1, ended.set)
-    patience = Patience(0.0, reply, time.perf_counter())
+    patience = Patience(Clocks(), 0.0, reply, time.perf_counter())
     patience.watch(answer, Timeouts(0, 0.02, 0, 0), shows_begin=True)  # type: ignore[arg-type]
     await ended.wait()
     assert isinstance(answer.error, FirstTokenTimeout)
