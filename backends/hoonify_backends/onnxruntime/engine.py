@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from hoonify_backends.generation.defaults import default_sampling
 from hoonify_backends.generation.desk import Desk
@@ -17,6 +16,7 @@ from hoonify_backends.generation.template import ChatTemplate
 from hoonify_backends.onnxruntime.failures import loading_failure, running_failure
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions
+from hoonify_backends.onnxruntime.progress import report_memory
 from hoonify_backends.onnxruntime.scheduler import Job, Scheduler
 from hoonify_router.api import Engine, ProgressCallback
 from hoonify_router.errors import ModelUnavailable
@@ -46,7 +46,7 @@ class OnnxEngine(Engine[OnnxOptions]):
 
     async def load(self, options: OnnxOptions, progress: ProgressCallback) -> None:
         """Load the model; see ``Engine.load``."""
-        reading = asyncio.create_task(_report_memory(progress))
+        reading = asyncio.create_task(report_memory(progress))
         try:
             loaded, reader = await asyncio.to_thread(_load, options, progress)
         except Exception as exc:
@@ -128,23 +128,3 @@ def _load(options: OnnxOptions, progress: ProgressCallback) -> tuple[LoadedModel
         vocabulary=model.vocabulary,
     )
     return loaded, reader
-
-
-async def _report_memory(progress: ProgressCallback, interval: float = 1.0) -> None:
-    """Tell how much memory the process has while it grows: all that can be seen of a session that loads."""
-    reported = 0
-    while True:
-        await asyncio.sleep(interval)
-        size = _resident_mib()
-        if size > reported:
-            reported = size
-            progress("loading weights (MiB in memory)", size, 0)
-
-
-def _resident_mib() -> int:
-    """Return how much memory this process has; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024**2

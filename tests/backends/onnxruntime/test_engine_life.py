@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
-from hoonify_backends.onnxruntime import engine as engine_module
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.errors import (
@@ -58,16 +57,6 @@ async def test_loading_tells_its_stages(options: OnnxOptions) -> None:
     await engine.load(options, lambda stage, done, total: stages.append(stage))
     await engine.close()
     assert "loading weights" in stages
-
-
-async def test_memory_is_told_while_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that loads for minutes shows that it does; one that is stuck does not."""
-    sizes = iter([100, 100, 250, 240, 300])
-    told: list[int] = []
-    monkeypatch.setattr(engine_module, "_resident_mib", lambda: next(sizes))
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        await engine_module._report_memory(lambda stage, done, total: told.append(done), 0)
-    assert told == [100, 250, 300]
 
 
 async def test_what_cannot_be_loaded_is_one_of_our_errors(

@@ -15,6 +15,7 @@ from hoonify_backends.onnxruntime.embedding.batcher import Batcher, Job, News
 from hoonify_backends.onnxruntime.embedding.loading import LoadedEmbeddings, load_embeddings
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
 from hoonify_backends.onnxruntime.failures import loading_failure, running_failure
+from hoonify_backends.onnxruntime.progress import report_memory
 from hoonify_router.api import Engine, ProgressCallback
 from hoonify_router.errors import EngineDead, ModelUnavailable, Overloaded
 from hoonify_router.types import Capabilities, Counted, EmbeddingRequest, Event, Health
@@ -55,12 +56,15 @@ class OnnxEmbeddingEngine(Engine[OnnxEmbeddingOptions]):
     async def load(self, options: OnnxEmbeddingOptions, progress: ProgressCallback) -> None:
         """Load the model; see ``Engine.load``."""
         loop = asyncio.get_running_loop()
+        reading = asyncio.create_task(report_memory(progress))
         try:
             loaded = await asyncio.to_thread(
                 load_embeddings, options, log, lambda stage: progress(stage, 0, 0)
             )
         except Exception as exc:
             raise loading_failure(exc) from exc
+        finally:
+            reading.cancel()
         self._options, self._loaded = options, loaded
         self._batcher = Batcher(loaded.model, batch_tokens=loaded.batch_tokens)
         self._runner = Runner(

@@ -27,6 +27,8 @@ from hoonify_router.errors import ModelUnavailable
 
 _SAME = 0.98  # cosine; int8 activations come near it, an input that sees another falls far below
 _EXACT = 0.9999  # cosine; below, an operator is told
+_CPU_TOKENS = 512  # as fast as more: what is between the layers still fits into the cache
+_GPU_TOKENS = 16384
 _PROBES = (
     "ok",
     "Two inputs of different length share one call of the model.",
@@ -112,7 +114,7 @@ def load_embeddings(
             dimensions=dimensions,
             sizes=_read_sizes(options.matryoshka, dimensions),
         ),
-        options.batch_tokens or (1024 if on_cpu else 16384),
+        options.batch_tokens or (_CPU_TOKENS if on_cpu else _GPU_TOKENS),
         folder.max_length,
         device_name(provider, options.device_id),
         weights,

@@ -73,8 +73,8 @@ class OnnxEmbeddingOptions(Struct, forbid_unknown_fields=True, omit_defaults=Tru
         Annotated[int, Meta(ge=1)] | None,
         _says(
             "Tokens that one call of the model reads, padding included; a longer input has a call of its"
-            " own. More is faster on a GPU and makes others wait longer. Default: 1024 on the CPU, 16384"
-            " on a GPU."
+            " own. More is faster on a GPU, hardly on a CPU, and makes others wait longer. Default: 512"
+            " on the CPU, 16384 on a GPU."
         ),
     ] = None
     max_waiting: Annotated[

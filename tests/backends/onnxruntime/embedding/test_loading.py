@@ -129,7 +129,7 @@ def test_a_clash_of_libraries_is_told_first(tiny: Tiny, monkeypatch: pytest.Monk
         load(tiny())
 
 
-@pytest.mark.parametrize(("wish", "tokens"), [(None, 1024), (77, 77)])
+@pytest.mark.parametrize(("wish", "tokens"), [(None, 512), (77, 77)])
 def test_how_much_a_call_reads(tiny: Tiny, wish: int | None, tokens: int) -> None:
     """The operator's word, or what suits a CPU."""
     assert load(tiny(), batch_tokens=wish).batch_tokens == tokens
