@@ -24,10 +24,10 @@ from hoonify_router.validation_hints import (
     Step,
     choose,
     fields,
+    first_offender,
     is_struct,
     locate,
     members,
-    offends,
     tag,
 )
 from hoonify_router.validation_shapes import NAME_PATTERN
@@ -145,9 +145,10 @@ def _offending_key(place: Place) -> Place:
     meant, _ = choose(place.hint, place.value)
     if isinstance(place.value, dict) and get_origin(meant) is dict:
         hint = get_args(meant)[0]
-        for key in place.value:
-            if offends(hint, key):
-                return Place(_join(place.path, key), hint, key)
+        keys = list(place.value)
+        at = first_offender(hint, keys)
+        if at is not None:
+            return Place(_join(place.path, keys[at]), hint, keys[at])
     return place
 
 

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, get_args
 import pytest
 from msgspec import Meta
 
+from hoonify_router import validation_hints as hints
 from hoonify_router.types import ChatRequest, ImagePart, Message, StreamOptions
 from hoonify_router.validation_hints import (
     ABSENT,
     ANY_KEY,
     choose,
     fields,
+    first_offender,
     is_struct,
     leaves,
     locate,
@@ -102,6 +104,24 @@ def test_what_offends() -> None:
     assert not offends(Annotated[float, Meta(le=5)], 5)
     assert offends(Any, [{"a": float("-inf")}])
     assert not offends(Any, [{"a": 1e300}, None, "inf"])
+
+
+@pytest.mark.parametrize("bad", [[0], [7], [99], [3, 50], []])
+def test_the_first_that_offends_is_found(bad: list[int]) -> None:
+    """Wherever it stands, and whatever comes after it."""
+    numbers = [101 if place in bad else 5 for place in range(100)]
+    hint = Annotated[int, Meta(le=100)]
+    assert first_offender(hint, numbers) == (bad[0] if bad else None)
+    infinite = [float("inf") if place in bad else 5 for place in range(100)]
+    assert first_offender(Any, infinite) == (bad[0] if bad else None)
+
+
+def test_one_bad_entry_of_many_is_found_with_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a hundred thousand must not stop the router for long."""
+    tries = []
+    monkeypatch.setattr(hints, "offends", lambda *asked: tries.append(1) or offends(*asked))
+    assert first_offender(str, ["x"] * 99_999 + [5]) == 99_999
+    assert len(tries) < 30
 
 
 def test_leaves_lie_at_any_depth() -> None:
