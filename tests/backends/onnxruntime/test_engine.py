@@ -163,5 +163,5 @@ async def test_the_operators_sampling_counts(start: Start, ask: Ask) -> None:
     answers = {(await ask(engine, QUESTIONS[3], max_tokens=20)).text for _ in range(3)}
     assert len(answers) == 1
     wild = {"temperature": 2, "top_k": 0, "top_p": 1.0, "ignore_eos": True, "max_tokens": 20}
-    answers = {(await ask(engine, QUESTIONS[3], **wild)).text for _ in range(3)}
-    assert len(answers) == 3
+    answers = {(await ask(engine, QUESTIONS[3], **wild)).text for _ in range(10)}
+    assert len(answers) > 1  # about one in four is the likeliest all the same
