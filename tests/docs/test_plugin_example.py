@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 import tomllib
@@ -99,7 +100,7 @@ def test_the_events_of_the_page_are_events() -> None:
     block = first_block("python", "TokenLogprob(")
     names: dict[str, Any] = {}
     exec(block, names)
-    lines = [line for line in block.splitlines() if line and not line.startswith("from")]
+    lines = [ast.unparse(one) for one in ast.parse(block).body if isinstance(one, ast.Expr)]
     events = [eval(line, names) for line in lines]
     assert {type(event) for event in events} == set(get_args(Event)) - {Failure}
     assert all(len(e.vector) % 4 == 0 for e in events if isinstance(e, Embedded))
