@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.router.doubles import Play, Wire, home, request
+from tests.router.doubles import Play, Stage, Wire, home, request
 from tests.router.reading import read_stream
 from tests.router.scene import NoDice, Scene, homes, models
 
-from hoonify_router.api import Principal
+from hoonify_router.api import Balancer, Candidate, Principal, RequestContext
+from hoonify_router.catalog import Catalog
 from hoonify_router.errors import (
     Cancelled,
     ContextLengthExceeded,
@@ -24,8 +26,9 @@ from hoonify_router.errors import (
     TotalTimeout,
     Unsupported,
 )
+from hoonify_router.gateway import Gateway
 from hoonify_router.reply import Reply
-from hoonify_router.types import Capabilities, HomeView
+from hoonify_router.types import Capabilities, Health, HomeView, RoutingTable
 
 Acts = dict[str, Any]
 
@@ -312,3 +315,28 @@ async def test_a_mistake_that_a_fallback_finds_is_told() -> None:
     )
     wire, _ = await scene.ask()
     assert (wire.status, wire.json["error"]["message"]) == (400, "no such schema")
+
+
+async def test_a_balancer_hears_what_the_adapter_knows_of_engines() -> None:
+    """Where there is a choice, and only then."""
+    seen: list[Any] = []
+
+    class Curious(Balancer):
+        def choose(self, candidates: Sequence[Candidate], ctx: RequestContext) -> Candidate:
+            seen.append(({one.home.id: one.load for one in candidates}, ctx.request_id))
+            return candidates[-1]
+
+    class Telling(Stage):
+        def load(self, home: HomeView) -> Health | None:
+            return Health(running=5) if home.id == "parrot/1" else None
+
+    config = models()
+    catalog = Catalog(config, {}, balancers={"parrot": Curious()})
+    stage = Telling(lambda play: play.say("hello"))
+    made = Gateway(config, [], {"worker": stage}, catalog)
+    for count in (1, 2):
+        made.on_table(RoutingTable(1, tuple(homes(count))))
+        ctx = request()
+        await made.pipeline.infer(ctx, Reply(Wire(), ctx.response_headers), "chat")
+    assert seen == [({"parrot/0": None, "parrot/1": Health(running=5)}, "req-1")]
+    assert [play.job.home.id for play in stage.plays] == ["parrot/0", "parrot/1"]

@@ -483,3 +483,23 @@ async def test_a_receiver_that_fails_ends_its_exchange_only(upstream: Upstream, 
     assert isinstance(catcher.error, UpstreamError)
     assert (await ask(pool)).body == b"hello"
     assert upstream.connections == 2
+
+
+async def test_the_kernel_looks_after_connections_that_are_silent(
+    upstream: Upstream, pool: Pool
+) -> None:
+    """A host that is gone without a word breaks its connections within minutes, not hours."""
+
+    async def script(session: Session) -> None:
+        await session.request()
+        await session.send(OK)
+        await session.left()
+
+    upstream.script = script
+    await ask(pool)
+    (connection,) = pool._kept
+    assert connection._transport is not None
+    sock = connection._transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
