@@ -228,7 +228,7 @@ class Catalog:
             ModelUnavailable: No home may be asked, with the reason and the time after which one may.
         """
         place = model.pick(ctx, request, tried)
-        if place is None and not tried:
+        if place is None and not any(name in tried for name in model.places):
             place = await self._wake(model)
             if place is not None:
                 place.support.check(request)

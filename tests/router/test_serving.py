@@ -241,6 +241,22 @@ async def test_a_sleeping_home_is_woken_rather_than_replaced() -> None:
     assert scene.asked == ["crow", "parrot"]
 
 
+async def test_a_fallback_that_sleeps_is_woken() -> None:
+    """It is needed now, whoever was tried before; a model that has been tried is not woken again."""
+    sleeping = home("crow", state="stopped", always=False, address="")
+    scene = Scene([home("parrot"), sleeping], models(**TWO), parrot=EngineDead("boom"))
+    woken: list[str] = []
+
+    async def wake(home_id: str) -> HomeView:
+        woken.append(home_id)
+        return home("crow")
+
+    scene.gateway.catalog.ensure_ready = wake
+    wire, _ = await scene.ask()
+    assert (wire.status, woken) == (200, ["crow"])
+    assert scene.asked == ["parrot", "crow"]
+
+
 async def test_fallbacks_come_in_order_and_only_one_level_deep() -> None:
     """A fallback's own fallback is its own business; all together keep to the attempts."""
     config = models(
