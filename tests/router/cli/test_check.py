@@ -116,9 +116,10 @@ def test_settings_of_the_key_plugin_are_checked(run: Run, folder: Path) -> None:
     """From the plugin's hook to a line with its number, without the password."""
     write(
         folder,
-        "pipeline: [api_keys]\nplugins:\n  api_keys:\n    store: postgresql://u:secret@h/d\n"
+        "pipeline: [api_keys]\nplugins:\n  api_keys:\n    store: mysql://u:secret@h/d\n"
         + MODEL.format("echo"),
     )
     assert run("check").err == [
-        "config/router.yaml:4: plugins.api_keys.store: only sqlite:/// and a path is supported"
+        "config/router.yaml:4: plugins.api_keys.store: expected sqlite:/// and a path,"
+        " or a URL postgresql://user@host/database"
     ]

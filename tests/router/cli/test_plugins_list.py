@@ -22,7 +22,7 @@ def test_everything_that_ships_is_listed(run: Run) -> None:
     keys = rows["keys", "command"]
     assert keys["plugin"] == "api_keys"
     assert keys["distribution"].startswith("hoonify-router ")
-    assert keys["summary"] == "Make, list and revoke API keys."
+    assert keys["summary"] == "Make, list, rotate and revoke API keys."
 
 
 def test_it_needs_no_configuration(run: Run, folder: Path) -> None:
