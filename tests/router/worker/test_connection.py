@@ -204,16 +204,13 @@ async def test_a_request_over_the_frame_limit_is_too_large(
     assert connection.pending == 0
 
 
-async def test_nobody_there_and_strangers_are_dead_engines(
-    private_dir: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nobody_there_and_strangers_are_dead_engines(private_dir: Any, worker: Any) -> None:
     """A missing socket, another protocol, someone who never says hello."""
     with pytest.raises(EngineDead):
         await WorkerConnection.open(private_dir / "missing.sock")
     worker.protocol = 99
     with pytest.raises(EngineDead):
         await WorkerConnection.open(private_dir / "fake.sock")
-    monkeypatch.setattr("hoonify_router.adapters.worker._OPEN_TIMEOUT", 0.05)
     worker.say = lambda *frames: None
     with pytest.raises(EngineDead):
-        await WorkerConnection.open(private_dir / "fake.sock")
+        await WorkerConnection.open(private_dir / "fake.sock", patience=0.05)
