@@ -14,6 +14,8 @@ STALE := $(shell if [ -f $(DEFAULT) ] && { [ ! -x $(BIN)/python ] || ! grep -qxF
 
 # The Python that makes the environment; `make install PYTHON=python3.12` names another.
 PYTHON :=
+# Tests run on all cores, a file's tests on one; `make test PARALLEL=` runs them one after the other.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 # More arguments for the command behind `serve`, `test`, `test-all`, `bench`.
 ARGS :=
 
@@ -30,10 +32,10 @@ dev: $(DEV) ## install the development tools too
 	@:
 
 test: $(DEV) ## run the default tests
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 test-all: $(DEV) ## run every test, the slow ones too
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(DEV) ## check style, types and layers
 	@$(BIN)/ruff check .
