@@ -46,6 +46,7 @@ class Answer(ABC):
         first_at: ``time.perf_counter()`` at the first real event.
         ended: Whether nothing more is taken.
         heard: Whether anything was said since the last look; the clocks of ``patience`` need it.
+        pieces: How many pieces have come; about as many as tokens, if nobody has joined them.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Answer(ABC):
         "finish_reasons",
         "first_at",
         "heard",
+        "pieces",
         "usage",
     )
 
@@ -73,6 +75,7 @@ class Answer(ABC):
         self.finish_reason: str | None = None
         self.first_at: float | None = None
         self.heard = False
+        self.pieces = 0
         self._on_end = on_end
         self._open = (1 << choices) - 1  # one bit per choice that has not finished
         self._calls: dict[int, int] | None = None  # how many functions each choice has called
@@ -125,6 +128,7 @@ class Answer(ABC):
         """Hear that the answer with this index is complete."""
         if not self._may_speak(index):
             return
+        self.pieces -= 1  # it says nothing
         if reason not in self.finish_reasons:
             self._misfit()
             return
@@ -199,6 +203,7 @@ class Answer(ABC):
             self._misfit()
             return False
         self.heard = True
+        self.pieces += 1
         return True
 
     def _mark_first(self) -> None:

@@ -12,7 +12,12 @@ import msgspec
 
 from hoonify_router.api import Middleware, Phase, RequestContext, Result
 from hoonify_router.catalog import Catalog
-from hoonify_router.errors import Cancelled, ModelUnavailable, RouterError
+from hoonify_router.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    ModelUnavailable,
+    RouterError,
+)
 from hoonify_router.logs import AccessLog
 from hoonify_router.parsing import parse_request
 from hoonify_router.permission import INFERENCE, check_model, check_scope
@@ -20,11 +25,12 @@ from hoonify_router.reply import Reply, error_headers
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper, internal_error
 from hoonify_router.stream import end_with_error
-from hoonify_router.types import Task
+from hoonify_router.types import Task, Usage
 from hoonify_router.validation import check_values
 
 log = logging.getLogger(__name__)
 
+_RELEASE = 2.0  # seconds for an engine to say what an abandoned request has cost
 _NOT_SETTLED = "middleware %r failed to settle request %s"
 
 Ending = Callable[[], None]
@@ -42,15 +48,19 @@ class Visit:
         settled: Whether they have been told to settle.
         over: Whether all of them have done so.
         released: Seconds until the slot of a client that left was free, when that came before.
+        release: Done when that is known; made where it is waited for.
+        spent: What the engine said then that the request has cost.
     """
 
-    __slots__ = ("over", "released", "seen", "settled")
+    __slots__ = ("over", "release", "released", "seen", "settled", "spent")
 
     def __init__(self) -> None:
         self.seen: list[Middleware] = []
         self.settled = False
         self.over = False
         self.released: float | None = None
+        self.release: asyncio.Future[None] | None = None
+        self.spent: Usage | None = None
 
 
 class Pipeline:
@@ -81,9 +91,6 @@ class Pipeline:
         self._shaper = shaper
         self._access = access
         self._settling: set[asyncio.Task[None]] = set()
-        self._listens = any(
-            type(one).on_released is not Middleware.on_released for one in middleware
-        )
         self._running = 0
         self._idle: asyncio.Event | None = None
         self._leaving = False
@@ -93,6 +100,7 @@ class Pipeline:
     async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
         await _pass(self._authenticate, ctx, visit)
         problem = parse_request(ctx, task)
+        self._serving.estimate(ctx)
         await _pass(self._admit, ctx, visit)  # a malformed request counts, too
         check_scope(ctx.principal, INFERENCE)
         if problem is not None or ctx.request is None:
@@ -117,6 +125,16 @@ class Pipeline:
         ctx.status = result.status
         return partial(reply.send, result.status, msgspec.json.encode(result.content))
 
+    async def _decline(
+        self, error: RouterError, ctx: RequestContext, reply: Reply, visit: Visit
+    ) -> Ending:
+        with contextlib.suppress(
+            AuthenticationFailed
+        ):  # then the error is all that there is to tell
+            await _pass(self._authenticate, ctx, visit)
+            await _pass(self._admit, ctx, visit)
+        raise error
+
     async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
         """Answer a request for a model, whatever becomes of it."""
         await self._answer(partial(self._infer, task), ctx, reply)
@@ -134,6 +152,10 @@ class Pipeline:
         """
         await self._answer(partial(self._serve, work, scope), ctx, reply)
 
+    async def decline(self, ctx: RequestContext, reply: Reply, error: RouterError) -> None:
+        """Answer a request that nobody takes with ``error``. It counts, and a known key is told its limits."""
+        await self._answer(partial(self._decline, error), ctx, reply)
+
     # ------------------------------------------------------------ the frame around them
 
     async def _answer(
@@ -144,12 +166,12 @@ class Pipeline:
     ) -> None:
         """Go a way to its end, settle, and only then let the client see the end of its answer."""
         visit = Visit()
-        if self._listens:
-            reply.on_released = partial(self._released, ctx, visit)
+        reply.on_released = partial(self._released, ctx, visit)
+        if self._leaving:
+            told = ModelUnavailable("The router is shutting down.", retry_after=1)
+            way = partial(self._decline, told)
         self._running += 1
         try:
-            if self._leaving:
-                raise ModelUnavailable("The router is shutting down.", retry_after=1)
             end = await way(ctx, reply, visit)
             ctx.status = ctx.status or 200
             await self._settle(ctx, visit)
@@ -161,7 +183,7 @@ class Pipeline:
             if not visit.settled:
                 ctx.error = Cancelled("The client has left.")
                 ctx.status = ctx.error.status
-            await self._settle(ctx, visit)
+            await self._settle_left(ctx, reply, visit)
             raise
         except Exception as bug:
             await self._refuse(internal_error(ctx, bug), ctx, reply, visit)
@@ -180,9 +202,10 @@ class Pipeline:
             ctx.response_headers.setdefault(name, value)
         with contextlib.suppress(RouterError):  # it is refused already
             await _pass(self._observe, ctx, visit)  # an observer sees refused requests, too
-        await self._settle(ctx, visit)
         if isinstance(error, Cancelled):
+            await self._settle_left(ctx, reply, visit)
             return
+        await self._settle(ctx, visit)
         self._say_goodbye(reply)
         if reply.opened:
             end_with_error(reply, self._shaper.event(error, ctx))
@@ -217,6 +240,29 @@ class Pipeline:
                 return
         self._close(ctx, visit)
 
+    async def _settle_left(self, ctx: RequestContext, reply: Reply, visit: Visit) -> None:
+        """Settle a request whose client has left, as soon as its engine has said what it has cost."""
+        if not reply.awaits_release or visit.released is not None or visit.settled:
+            await self._settle_spent(ctx, visit)
+        elif visit.release is None:
+            visit.release = asyncio.get_running_loop().create_future()
+            task = asyncio.ensure_future(self._settle_released(ctx, visit, visit.release))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle_released(
+        self, ctx: RequestContext, visit: Visit, release: asyncio.Future[None]
+    ) -> None:
+        await asyncio.wait([release], timeout=_RELEASE)
+        await self._settle_spent(ctx, visit)
+
+    async def _settle_spent(self, ctx: RequestContext, visit: Visit) -> None:
+        if (spent := visit.spent) is not None and not visit.settled:
+            if spent.completion_tokens and not spent.prompt_tokens:
+                spent.prompt_tokens = ctx.prompt_estimate  # its engine does not tell
+            ctx.usage = spent
+        await self._settle(ctx, visit)
+
     async def _settle_rest(
         self,
         middleware: Middleware,
@@ -249,13 +295,19 @@ class Pipeline:
         visit.over = True
         self._access.note(ctx)
         if visit.released is not None:
-            self._released(ctx, visit, visit.released)
+            self._tell_released(ctx, visit, visit.released)
 
-    def _released(self, ctx: RequestContext, visit: Visit, seconds: float) -> None:
-        """Tell all middleware that saw the request when its slot was free, once it has settled."""
-        if not visit.over:
-            visit.released = seconds
-            return
+    def _released(
+        self, ctx: RequestContext, visit: Visit, seconds: float, usage: Usage | None = None
+    ) -> None:
+        """Note what an abandoned request has cost, and when its slot was free; it may settle now."""
+        visit.released, visit.spent = seconds, usage
+        if visit.release is not None and not visit.release.done():
+            visit.release.set_result(None)
+        if visit.over:
+            self._tell_released(ctx, visit, seconds)
+
+    def _tell_released(self, ctx: RequestContext, visit: Visit, seconds: float) -> None:
         for middleware in visit.seen:
             try:
                 middleware.on_released(ctx, seconds)

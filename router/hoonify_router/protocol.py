@@ -15,7 +15,7 @@ the supervisor and each gateway connect to the worker's unix socket and speak th
                             <-      Events([(rid, event), ...])
     Credit(rid, events)     ->                                  flow control
     Cancel(rid)             ->
-                            <-      Released(rid)               its slot is free
+                            <-      Released(rid, usage)        its slot is free
                             <-      Heartbeat(health)           every second
     Drain(deadline)         ->                                  no new requests; then Bye
                             <-      Bye(reason)
@@ -39,6 +39,7 @@ from hoonify_router.types import (
     EmbeddingRequest,
     Event,
     Health,
+    Usage,
 )
 
 PROTOCOL_VERSION = 1
@@ -123,9 +124,13 @@ class Cancel(Struct, tag="cancel"):
 
 
 class Released(Struct, tag="released"):
-    """The engine is done with a request that was cancelled: its slot is free."""
+    """The engine is done with a request that was cancelled: its slot is free.
+
+    ``usage`` is what the request has cost until then, ``None`` where that was told before.
+    """
 
     rid: int
+    usage: Usage | None = None
 
 
 class Heartbeat(Struct, tag="heartbeat"):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from hoonify_router.chunks import PING
 from hoonify_router.errors import ModelUnavailable, Overloaded, RateLimited, RouterError
+from hoonify_router.types import Usage
 
 _JSON_HEADS = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
@@ -56,7 +57,9 @@ class Reply:
         fresh: Whether something was written since the last look; pings need it.
         quiet: How many looks in a row found nothing new.
         lagging_since: ``time.monotonic()`` since which the client does not read; ``None`` if it does.
-        on_released: Called with the seconds from the client's leaving until its engine's slot was free.
+        on_released: Called with the seconds from the client's leaving until its engine's slot was free, and with
+            what the request has cost, as far as the engine told.
+        awaits_release: Whether an engine has been told to stop that will say when it has.
     """
 
     __slots__ = (
@@ -66,6 +69,7 @@ class Reply:
         "_lost_at",
         "_on_lost",
         "_transport",
+        "awaits_release",
         "closed",
         "fresh",
         "head_only",
@@ -97,7 +101,8 @@ class Reply:
         self.lagging_since: float | None = None
         self._on_lost: Callable[[], object] | None = None
         self._lost_at: float | None = None
-        self.on_released: Callable[[float], object] | None = None
+        self.on_released: Callable[[float, Usage | None], object] | None = None
+        self.awaits_release = False
 
     # ------------------------------------------------------------ answers in one piece
 
@@ -192,10 +197,11 @@ class Reply:
         if self._on_lost is not None:
             self._on_lost()
 
-    def released(self) -> None:
+    def released(self, usage: Usage | None = None) -> None:
         """The engine has given its slot back; of interest when that is because the client has left."""
+        self.awaits_release = False
         if self._lost_at is not None and self.on_released is not None:
-            self.on_released(time.perf_counter() - self._lost_at)
+            self.on_released(time.perf_counter() - self._lost_at, usage)
 
     def pause(self) -> None:
         """The client does not read as fast as the engine speaks."""

@@ -21,6 +21,7 @@ from hoonify_router.errors import (
     Unsupported,
     WrongEndpoint,
 )
+from hoonify_router.estimate import Estimator
 from hoonify_router.forms import new_answer
 from hoonify_router.identity import Names
 from hoonify_router.patience import Clocks, Patience
@@ -28,7 +29,7 @@ from hoonify_router.permission import may_use
 from hoonify_router.places import Place
 from hoonify_router.pulse import Pulse
 from hoonify_router.reply import Reply
-from hoonify_router.types import InferenceRequest
+from hoonify_router.types import InferenceRequest, Usage
 
 ATTEMPTS = "x-router-attempts"
 ANSWERED_BY = "x-router-model"
@@ -66,6 +67,12 @@ class Serving:
         self._pulse = pulse
         self._transformed = transformed
         self._clocks = Clocks()
+        self._estimator = Estimator()
+
+    def estimate(self, ctx: RequestContext) -> None:
+        """Fill in how many tokens the prompt may have."""
+        if ctx.request is not None:
+            ctx.prompt_estimate = self._estimator.prompt(ctx.request.model, ctx.body)
 
     async def serve(
         self, ctx: RequestContext, request: InferenceRequest, model: Model, reply: Reply
@@ -175,6 +182,14 @@ class Serving:
             ctx.first_token_at = answer.first_at
             ctx.finish_reason = answer.finish_reason
             ctx.usage = answer.usage
+            if answer.usage is not None:
+                self._estimator.learn(request.model, ctx.body, answer.usage.prompt_tokens)
+            elif call is not None:
+                left = isinstance(answer.error, Cancelled)
+                # A worker says what an abandoned request has cost, a server does not.
+                reply.awaits_release = left and home.kind == "worker"
+                if answer.pieces or (left and home.kind == "server"):
+                    ctx.usage = _seen(ctx, request, answer)
         return answer
 
 
@@ -185,6 +200,12 @@ async def _take_breath(tried: int, reply: Reply, patience: Patience) -> None:
         await asyncio.sleep(random.random() * pause)
     if patience.left == 0.0:
         raise patience.out_of_time()
+
+
+def _seen(ctx: RequestContext, request: InferenceRequest, answer: Answer) -> Usage:
+    """Return about what an answer has cost whose engine has not told."""
+    said = 0 if request.task == "embedding" else answer.pieces
+    return Usage(ctx.prompt_estimate, said)
 
 
 def _wake(done: asyncio.Future[None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hoonify_router.answer import Answer
@@ -74,12 +74,13 @@ class EventStream(Answer):
         if self._may_speak(index):
             self._write(self._chunks.parts(fields, index, logprobs), index)
 
-    def escaped(self, texts: Iterable[bytes], thinks: bool = False) -> None:
+    def escaped(self, texts: Sequence[bytes], thinks: bool = False) -> None:
         """Write pieces of the first answer that are escaped for JSON already, without their quotes.
 
         The adapter vouches that each is the inside of a JSON string.
         """
         if self._may_speak(0):
+            self.pieces += len(texts) - 1
             self._write(self._chunks.escaped(texts, thinks), 0)
 
     def cork(self) -> None:

@@ -15,6 +15,7 @@ from tests.router.reading import read_stream
 from hoonify_router.api import Phase, Principal, RequestContext, Result
 from hoonify_router.errors import Cancelled, EngineDead, RateLimited, RouterError
 from hoonify_router.reply import Reply
+from hoonify_router.types import Usage
 
 PHASES = {
     "auth": Phase.AUTHENTICATE,
@@ -300,7 +301,12 @@ async def test_a_client_that_leaves_without_being_cancelled_is_noticed() -> None
     await task
     assert stage.plays[0].cancelled
     assert isinstance(ctx.error, Cancelled)
+    assert "auth settles" not in diary  # what it has cost is not known yet
+    assert stage.plays[0].job.released is not None
+    stage.plays[0].job.released(Usage(3, 2))
+    assert await made.pipeline.drain(5)
     assert diary.count("auth settles") == 1
+    assert ctx.usage == Usage(3, 2)
 
 
 @given(

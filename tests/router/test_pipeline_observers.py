@@ -127,7 +127,9 @@ async def test_whoever_saw_the_request_hears_of_the_free_slot() -> None:
     assert isinstance(leaver.ctx.error, Cancelled)
     assert not any("hears" in line for line in diary)
     released()
+    assert await leaver.made.pipeline.drain(5)
     assert diary[-3:] == ["a hears", "broken hears", "b hears"]
+    assert all("settles" in line for line in diary[3:6])
 
 
 async def test_a_slot_that_is_free_at_once_is_told_of_after_settling() -> None:

@@ -91,6 +91,8 @@ class Visit:
         """Wait for the end of the request."""
         if self.left:
             await asyncio.wait([self.task])
+            self.reply.released()  # as an engine says when it has stopped
+            await turns()
         else:
             async with asyncio.timeout(5):
                 await self.task

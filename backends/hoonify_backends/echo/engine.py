@@ -15,7 +15,7 @@ from hoonify_backends.echo.inventions import invent_vector
 from hoonify_backends.echo.options import PARAMETERS, TASKS, EchoOptions
 from hoonify_backends.echo.score import write_score
 from hoonify_backends.echo.script import Script, read_script, tokens_of
-from hoonify_router.api import Engine, ProgressCallback
+from hoonify_router.api import Engine, Metered, ProgressCallback
 from hoonify_router.errors import (
     ContextLengthExceeded,
     InvalidValue,
@@ -82,18 +82,28 @@ class EchoEngine(Engine[EchoOptions]):
         age = time.monotonic() - self._stepped if self._running else 0.0
         return Health(self._running, self._queued, age)
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
+    def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
         """Say what the script says."""
+        usage = Usage()
+        return Metered(self._generate(request, usage), usage)
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """Say what the scripts in the prompts say, one prompt after the other."""
+        usage = Usage()
+        return Metered(self._complete(request, usage), usage)
+
+    async def _generate(self, request: ChatRequest, usage: Usage) -> AsyncGenerator[Event, None]:
         script = self._chat_script(request)
         prompt_tokens = sum(len(tokens_of(_text(message))) for message in request.messages)
         answers = range(request.choices)
-        events = self._answer([(script, prompt_tokens, answers)], request, "messages")
+        events = self._answer([(script, prompt_tokens, answers)], request, "messages", usage)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
 
-    async def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
-        """Say what the scripts in the prompts say, one prompt after the other."""
+    async def _complete(
+        self, request: CompletionRequest, usage: Usage
+    ) -> AsyncGenerator[Event, None]:
         parts = []
         for number, prompt in enumerate(request.prompts):
             if not isinstance(prompt, str):
@@ -102,7 +112,7 @@ class EchoEngine(Engine[EchoOptions]):
             first = number * (request.n or 1)
             answers = range(first, first + (request.n or 1))
             parts.append((script, len(tokens_of(prompt)), answers))
-        events = self._answer(parts, request, "prompt")
+        events = self._answer(parts, request, "prompt", usage)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
@@ -179,12 +189,14 @@ class EchoEngine(Engine[EchoOptions]):
         parts: Sequence[tuple[Script, int, range]],
         request: ChatRequest | CompletionRequest,
         param: str,
+        usage: Usage,
     ) -> AsyncGenerator[Event, None]:
         """Answer ``parts``: a script, the tokens of its prompt, and the indices of its answers."""
         scores = [write_score(script, request, self._room(n, param)) for script, n, _ in parts]
-        usage = Usage()
         async with self._slot():
             for (script, prompt_tokens, answers), score in zip(parts, scores, strict=True):
+                before = usage.completion_tokens
+                usage.prompt_tokens += prompt_tokens
                 pause = self._options.first_token_delay if script.first is None else script.first
                 delay = self._options.token_delay if script.delay is None else script.delay
                 for told, step in enumerate(score.steps):
@@ -193,6 +205,7 @@ class EchoEngine(Engine[EchoOptions]):
                     await asyncio.sleep(pause)
                     pause = delay
                     self._stepped = time.monotonic()
+                    usage.completion_tokens += len(answers)
                     for index in answers:
                         for event in step:
                             yield replace(event, index=index) if index else event
@@ -200,10 +213,9 @@ class EchoEngine(Engine[EchoOptions]):
                     await self._stumble(script)
                 for index in answers:
                     yield Finish(script.finish or score.reason, index)
-                told = len(score.steps) * len(answers)
-                prompt, completion = script.usage or (prompt_tokens, told)
-                usage.prompt_tokens += prompt
-                usage.completion_tokens += completion
+                if script.usage is not None:
+                    usage.prompt_tokens += script.usage[0] - prompt_tokens
+                    usage.completion_tokens = before + script.usage[1]
                 usage.reasoning_tokens += score.thoughts * len(answers)
             if parts[-1][0].counted:
                 yield Counted(usage)

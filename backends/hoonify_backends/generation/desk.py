@@ -6,7 +6,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 from hoonify_backends.generation.jobs import Job
@@ -14,6 +15,7 @@ from hoonify_backends.generation.mailbox import Mailbox
 from hoonify_backends.generation.plan import Plan
 from hoonify_backends.generation.prompts import PromptReader, is_long
 from hoonify_backends.generation.runner import Runner, Stepper
+from hoonify_router.api import Metered
 from hoonify_router.errors import EngineDead, InvalidValue, Overloaded, RouterError
 from hoonify_router.types import (
     ChatRequest,
@@ -76,8 +78,14 @@ class Desk(Generic[JobT]):
             stepper, self._loop, on_progress=self._deliver, on_failure=self._fail, log=log
         )
 
-    async def serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
+    def serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
         """Answer one request: its answers' events, a ``Finish`` for each, one ``Counted``."""
+        usage = Usage()
+        return Metered(self._serve(request, usage), usage)
+
+    async def _serve(
+        self, request: ChatRequest | CompletionRequest, usage: Usage
+    ) -> AsyncGenerator[Event, None]:
         self._refuse_if_full(request)
         if is_long(request):
             plan, jobs = await asyncio.to_thread(self._read, request)
@@ -88,7 +96,8 @@ class Desk(Generic[JobT]):
             for job in jobs:
                 for event in job.answer.skip():
                     yield event
-            yield _counted(plan, jobs)
+            _count(usage, plan, jobs)
+            yield Counted(usage)
             return
         started = time.monotonic()
         if not self._mailboxes:
@@ -104,11 +113,15 @@ class Desk(Generic[JobT]):
                         unfinished -= 1
                     yield event
             self._seconds += 0.1 * (time.monotonic() - started - self._seconds)
-            yield _counted(plan, jobs)
+            _count(usage, plan, jobs)
+            yield Counted(usage)
         finally:
+            running = set(islice(self._mailboxes, self._slots))
             left = [job for job in jobs if self._mailboxes.pop(job, None) is not None]
             if left:
                 await self._runner.cancel(left)
+                if len(left) < len(jobs) or not running.isdisjoint(left):  # else they still waited
+                    _count(usage, plan, jobs)
 
     def health(self) -> Health:
         """Return how the engine does; see ``Engine.health``."""
@@ -179,11 +192,7 @@ class Desk(Generic[JobT]):
             self._loop.call_later(_GRACE, self._on_fatal)
 
 
-def _counted(plan: Plan, jobs: Sequence[Job]) -> Counted:
-    return Counted(
-        Usage(
-            prompt_tokens=sum(len(prompt.tokens) for prompt in plan.prompts),
-            completion_tokens=sum(job.answer.tokens for job in jobs),
-            cached_tokens=sum(job.cached for job in jobs[:: plan.n]),
-        )
-    )
+def _count(usage: Usage, plan: Plan, jobs: Sequence[Job]) -> None:
+    usage.prompt_tokens = sum(len(prompt.tokens) for prompt in plan.prompts)
+    usage.completion_tokens = sum(job.answer.tokens for job in jobs)
+    usage.cached_tokens = sum(job.cached for job in jobs[:: plan.n])

@@ -33,7 +33,7 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
 def _build(settings: RateLimitsSettings, context: PluginContext) -> Middleware:
     from hoonify_plugins.rate_limits.middleware import RateLimits
 
-    models = frozenset(context.loaded.config.models)
+    models = {name: one.context_length for name, one in context.loaded.config.models.items()}
     return RateLimits(settings, models, lambda: _open(settings, context), context.log)
 
 

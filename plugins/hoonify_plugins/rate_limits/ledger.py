@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 from hoonify_plugins.rate_limits.settings import Limits
 
 WINDOW = 60
@@ -38,16 +40,14 @@ class Charge:
     limits: Limits
 
 
-@dataclass(slots=True)
-class Balance:
+class Balance(Struct, gc=False):
     """What is left of one set of limits; ``None`` where there is no limit."""
 
     requests: int | None = None
     tokens: int | None = None
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct, gc=False):
     """Whether a request may pass.
 
     Args:
@@ -73,7 +73,7 @@ class Ledger(Protocol):
 
     def settle(
         self, charges: Sequence[Charge], window: int, reserved: int, used: int, now: float
-    ) -> Verdict | Awaitable[None] | None:
+    ) -> Awaitable[None] | None:
         """Replace a reservation by what was used, and end the request's time under way."""
 
     def close(self) -> None:

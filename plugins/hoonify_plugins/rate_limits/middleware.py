@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from hoonify_plugins.rate_limits.estimate import Estimator
+from hoonify_plugins.rate_limits.estimate import answer_tokens
 from hoonify_plugins.rate_limits.ledger import WINDOW, Charge, Ledger, Verdict, scope_tag
 from hoonify_plugins.rate_limits.settings import NAME, Limits, Plan, RateLimitsSettings
 from hoonify_router.api import Middleware, Phase, RequestContext
@@ -27,7 +26,6 @@ class Reservation(NamedTuple):
 
     charges: Sequence[Charge]
     window: int
-    prompt: int
     tokens: int
 
 
@@ -39,7 +37,7 @@ class RateLimits(Middleware):
 
     Args:
         settings: The plans.
-        models: IDs of the catalog.
+        models: Context lengths of the catalog's models by their IDs.
         open_ledger: Opens the place that counts.
         log: Where trouble is told.
         clock: Unix time.
@@ -50,7 +48,7 @@ class RateLimits(Middleware):
     def __init__(
         self,
         settings: RateLimitsSettings,
-        models: frozenset[str],
+        models: Mapping[str, int],
         open_ledger: Callable[[], Ledger],
         log: logging.Logger,
         clock: Callable[[], float] = time.time,
@@ -60,7 +58,7 @@ class RateLimits(Middleware):
         self._open_ledger = open_ledger
         self._log = log
         self._clock = clock
-        self._estimator = Estimator(models, settings.answer_tokens)
+        self._answer_tokens = settings.answer_tokens
         self._ledger: Ledger | None = None
         self._charges: dict[tuple[str, str, str], tuple[Charge, ...]] = {}
         self._reset = (0, "")
@@ -93,26 +91,25 @@ class RateLimits(Middleware):
             charges = self._find_charges(principal.id, principal.plan, model)
         if not charges or self._ledger is None:
             return None
-        prompt = tokens = 0
+        tokens = 0
         if request is not None:
-            prompt = self._estimator.prompt(request, ctx.body)
-            tokens = prompt + self._estimator.answer(request)
+            room = self._models.get(model, 0)
+            tokens = ctx.prompt_estimate + answer_tokens(request, self._answer_tokens, room)
         verdict = self._ledger.admit(charges, tokens, self._clock())
-        if isinstance(verdict, Verdict):
-            self._judge(ctx, Reservation(charges, verdict.window, prompt, tokens), verdict)
+        if type(verdict) is Verdict:
+            self._judge(ctx, Reservation(charges, verdict.window, tokens), verdict)
             return None
-        return self._wait(ctx, charges, prompt, tokens, verdict)
+        return self._wait(ctx, charges, tokens, verdict)  # type: ignore[arg-type]
 
     async def _wait(
         self,
         ctx: RequestContext,
         charges: Sequence[Charge],
-        prompt: int,
         tokens: int,
         verdict: Awaitable[Verdict],
     ) -> None:
         told = await verdict
-        self._judge(ctx, Reservation(charges, told.window, prompt, tokens), told)
+        self._judge(ctx, Reservation(charges, told.window, tokens), told)
 
     def _judge(self, ctx: RequestContext, reservation: Reservation, verdict: Verdict) -> None:
         limits = reservation.charges[0].limits
@@ -142,24 +139,10 @@ class RateLimits(Middleware):
         reservation: Reservation | None = ctx.state.pop(NAME, None)
         if reservation is None or self._ledger is None:
             return None
-        settled = self._ledger.settle(
-            reservation.charges,
-            reservation.window,
-            reservation.tokens,
-            self._used(ctx, reservation),
-            self._clock(),
-        )
-        return settled if inspect.isawaitable(settled) else None
-
-    def _used(self, ctx: RequestContext, reservation: Reservation) -> int:
-        """Return the tokens that a request has cost."""
+        charges, window, tokens = reservation
         usage = ctx.usage
-        if usage is not None:
-            if ctx.request is not None:
-                self._estimator.learn(ctx.request, ctx.body, usage.prompt_tokens)
-            return usage.prompt_tokens + usage.completion_tokens
-        # Nobody counted. A client that left after its answer began has had its prompt read.
-        return reservation.prompt if ctx.first_token_at is not None else 0
+        used = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
+        return self._ledger.settle(charges, window, tokens, used, self._clock())
 
     # ------------------------------------------------------------ plans and headers
 

@@ -18,21 +18,24 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, Verdict
+from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, LimitName, Verdict
+from hoonify_plugins.rate_limits.settings import Limits
 
 BUCKETS = 4096
 ENTRIES = 16
 COLUMNS = 64
 
-_ENTRY = struct.Struct("<16sQQq")  # tag, window, requests, tokens
+_TAG = 16
+_STATE = struct.Struct("<QQq")  # window, requests, tokens
 _COUNTS = struct.Struct(f"<{COLUMNS}i")  # requests under way, by process
 _COUNT = struct.Struct("<i")
 _OWNER = struct.Struct("<q")  # process id of a column
-_ENTRY_SIZE = _ENTRY.size + _COUNTS.size
+_HEAD = _TAG + _STATE.size
+_ENTRY_SIZE = _HEAD + _COUNTS.size
 _BUCKET_SIZE = ENTRIES * _ENTRY_SIZE
 _TABLE = COLUMNS * _OWNER.size
 _SIZE = _TABLE + BUCKETS * _BUCKET_SIZE
-_EMPTY = bytes(16)
+_EMPTY = bytes(_TAG)
 
 
 class LedgerFull(Exception):
@@ -48,11 +51,13 @@ class SharedLedger:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._places: dict[bytes, int] = {}  # where an entry was last
         try:
             if os.fstat(self._file).st_size < _SIZE:
                 os.ftruncate(self._file, _SIZE)  # sparse: only what is touched takes memory
             self._map = mmap.mmap(self._file, _SIZE)
             self._column = self._take_column()
+            self._own = _HEAD + self._column * _COUNT.size
         except BaseException:
             os.close(self._file)
             raise
@@ -63,24 +68,22 @@ class SharedLedger:
         Raises:
             LedgerFull: There is no room to count.
         """
-        window = int(now) // WINDOW
         buckets = self._lock(charges)
         try:
-            entries: list[int] = []
-            for charge in charges:
-                entries.append(self._find(charge.tag, window, entries))
-            for number, (charge, entry) in enumerate(zip(charges, entries, strict=True)):
-                refused = self._exhausted(charge, entry, window, tokens)
+            window, counts = self._read(charges, now)
+            _, requests, used = counts[0]
+            for number, (entry, passed, taken) in enumerate(counts):
+                limits = charges[number].limits
+                refused = self._exhausted(limits, entry, passed, taken, tokens)
                 if refused is not None:
-                    left = self._left(charges[0], entries[0], window)
-                    return Verdict(window, left, refused, number)  # type: ignore[arg-type]
-            for charge, entry in zip(charges, entries, strict=True):
-                requests, used = self._counts(entry, window)
-                self._write(entry, charge.tag, window, requests + 1, used + tokens)
+                    left = _left(charges[0].limits, requests, used)
+                    return Verdict(window, left, refused, number)
+            for entry, passed, taken in counts:
+                _STATE.pack_into(self._map, entry + _TAG, window, passed + 1, taken + tokens)
                 self._add_under_way(entry, 1)
-            return Verdict(window, self._left(charges[0], entries[0], window))
         finally:
             self._unlock(buckets)
+        return Verdict(window, _left(charges[0].limits, requests + 1, used + tokens))
 
     def settle(
         self, charges: Sequence[Charge], window: int, reserved: int, used: int, now: float
@@ -90,27 +93,27 @@ class SharedLedger:
         What was reserved in a window that is over is forgotten with it; what was used beyond the reservation
         counts in the present one.
         """
-        present = int(now) // WINDOW
+        more = used - reserved
         buckets = self._lock(charges)
         try:
-            for charge in charges:
-                entry = self._find(charge.tag, present)
-                requests, tokens = self._counts(entry, present)
-                more = used - reserved if window == present else max(0, used - reserved)
-                self._write(entry, charge.tag, present, requests, max(0, tokens + more))
+            present, counts = self._read(charges, now)
+            if window != present and more < 0:
+                more = 0
+            for entry, requests, tokens in counts:
+                if more:
+                    tokens = max(0, tokens + more)  # noqa: PLW2901
+                    _STATE.pack_into(self._map, entry + _TAG, present, requests, tokens)
                 self._add_under_way(entry, -1)
         finally:
             self._unlock(buckets)
 
     def under_way(self, tag: bytes) -> int:
         """Return how many requests of an entry have not been settled."""
-        bucket = self._bucket(tag)
-        self._lock_bucket(bucket)
+        buckets = self._lock([Charge(tag, Limits())])
         try:
-            entry = self._find(tag, 0)
-            return self._all_under_way(entry)
+            return self._all_under_way(self._find(tag, 0))
         finally:
-            self._unlock([bucket])
+            self._unlock(buckets)
 
     def close(self) -> None:
         """Give the column back and unmap the file."""
@@ -144,9 +147,9 @@ class SharedLedger:
         return True
 
     def _clear_column(self, column: int) -> None:
-        offset = _ENTRY.size + column * _COUNT.size
+        offset = _HEAD + column * _COUNT.size
         for entry in range(_TABLE, _SIZE, _ENTRY_SIZE):
-            if self._map[entry : entry + 16] != _EMPTY:
+            if self._map[entry : entry + _TAG] != _EMPTY:
                 _COUNT.pack_into(self._map, entry + offset, 0)
 
     # ------------------------------------------------------------ locks
@@ -155,88 +158,99 @@ class SharedLedger:
     def _bucket(tag: bytes) -> int:
         return int.from_bytes(tag[:4], "little") % BUCKETS
 
-    def _lock(self, charges: Sequence[Charge]) -> list[int]:
+    def _lock(self, charges: Sequence[Charge]) -> Sequence[int]:
         """Lock the buckets of all charges, always in the same order, so that nobody waits in a circle."""
+        buckets: Sequence[int]
         if len(charges) == 1:
-            buckets = [self._bucket(charges[0].tag)]
+            buckets = (self._bucket(charges[0].tag),)
         else:
             buckets = sorted({self._bucket(charge.tag) for charge in charges})
         for bucket in buckets:
-            self._lock_bucket(bucket)
+            fcntl.lockf(self._file, fcntl.LOCK_EX, 1, bucket)
         return buckets
 
-    def _lock_bucket(self, bucket: int) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, bucket)
-
-    def _unlock(self, buckets: list[int]) -> None:
+    def _unlock(self, buckets: Sequence[int]) -> None:
         for bucket in buckets:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, bucket)
 
     # ------------------------------------------------------------ entries, under their bucket's lock
 
-    def _find(self, tag: bytes, window: int, taken: Sequence[int] = ()) -> int:
-        """Return where the entry of ``tag`` is, or where it may be made, which is not one of ``taken``."""
+    def _find(self, tag: bytes, window: int) -> int:
+        """Return where the entry of ``tag`` is; it is made where there is none."""
+        entry = self._places.get(tag, -1)
+        if (
+            entry >= 0 and self._map[entry : entry + _TAG] == tag
+        ):  # else others have needed the room
+            return entry
         start = _TABLE + self._bucket(tag) * _BUCKET_SIZE
         free = -1
         for entry in range(start, start + _BUCKET_SIZE, _ENTRY_SIZE):
-            found = self._map[entry : entry + 16]
+            found = self._map[entry : entry + _TAG]
             if found == tag:
-                return entry
-            if entry in taken:
-                continue
+                break
             if free < 0 and (found == _EMPTY or self._is_stale(entry, window)):
                 free = entry
-            if found == _EMPTY:
-                break
-        if free < 0:
-            raise LedgerFull("too many keys are in use at the same time")
-        return free
+        else:
+            if free < 0:
+                raise LedgerFull("too many keys are in use at the same time")
+            entry = free
+            _COUNTS.pack_into(self._map, entry + _HEAD, *([0] * COLUMNS))
+            _STATE.pack_into(self._map, entry + _TAG, window, 0, 0)
+            self._map[entry : entry + _TAG] = tag
+        if len(self._places) >= BUCKETS * ENTRIES:
+            self._places.clear()
+        self._places[tag] = entry
+        return entry
+
+    def _read(
+        self, charges: Sequence[Charge], now: float
+    ) -> tuple[int, list[tuple[int, int, int]]]:
+        """Return the present window, and of each charge its entry, requests and tokens in that window."""
+        window = int(now) // WINDOW
+        counts = []
+        for charge in charges:
+            entry = self._find(charge.tag, window)
+            then, requests, used = _STATE.unpack_from(self._map, entry + _TAG)
+            if then == window + 1:
+                # Somebody read the clock after us and was here before us; his counts must not be lost. More than
+                # that is no race: the clock was set back.
+                return self._read(charges, then * WINDOW)
+            counts.append((entry, requests, used) if then == window else (entry, 0, 0))
+        return window, counts
 
     def _is_stale(self, entry: int, window: int) -> bool:
-        then: int = _ENTRY.unpack_from(self._map, entry)[1]
+        then: int = _STATE.unpack_from(self._map, entry + _TAG)[0]
         return then < window and self._all_under_way(entry) == 0
 
-    def _counts(self, entry: int, window: int) -> tuple[int, int]:
-        """Return requests and tokens of ``window``; of any other window nothing counts any more."""
-        _, then, requests, tokens = _ENTRY.unpack_from(self._map, entry)
-        return (requests, tokens) if then == window else (0, 0)
-
-    def _write(self, entry: int, tag: bytes, window: int, requests: int, tokens: int) -> None:
-        if self._map[entry : entry + 16] != tag:  # a new entry in the place of a stale one
-            _COUNTS.pack_into(self._map, entry + _ENTRY.size, *([0] * COLUMNS))
-        _ENTRY.pack_into(self._map, entry, tag, window, requests, tokens)
-
-    def _exhausted(self, charge: Charge, entry: int, window: int, tokens: int) -> str | None:
-        limits = charge.limits
-        same = self._map[entry : entry + 16] == charge.tag
-        requests, used = self._counts(entry, window) if same else (0, 0)
-        if limits.requests_per_minute is not None and requests >= limits.requests_per_minute:
+    def _exhausted(
+        self, limits: Limits, entry: int, requests: int, used: int, tokens: int
+    ) -> LimitName | None:
+        most = limits.requests_per_minute
+        if most is not None and requests >= most:
             return "requests"
-        allowed = limits.tokens_per_minute
+        most = limits.tokens_per_minute
         # What may be more than a whole window allows passes in a fresh one, or it could never pass.
-        if allowed is not None and used + min(tokens, allowed) > allowed:
+        if most is not None and used + min(tokens, most) > most:
             return "tokens"
         most = limits.concurrent_requests
-        if most is not None and same and self._all_under_way(entry) >= most:
+        if most is not None and self._all_under_way(entry) >= most:
             return "concurrent"
         return None
-
-    def _left(self, charge: Charge, entry: int, window: int) -> Balance:
-        limits = charge.limits
-        same = self._map[entry : entry + 16] == charge.tag
-        requests, used = self._counts(entry, window) if same else (0, 0)
-        allowed, tokens = limits.requests_per_minute, limits.tokens_per_minute
-        return Balance(
-            None if allowed is None else max(0, allowed - requests),
-            None if tokens is None else max(0, tokens - used),
-        )
 
     # ------------------------------------------------------------ requests under way
 
     def _all_under_way(self, entry: int) -> int:
-        return sum(_COUNTS.unpack_from(self._map, entry + _ENTRY.size))
+        return sum(_COUNTS.unpack_from(self._map, entry + _HEAD))
 
     def _add_under_way(self, entry: int, change: int) -> None:
-        place = entry + _ENTRY.size + self._column * _COUNT.size
+        place = entry + self._own
         (count,) = _COUNT.unpack_from(self._map, place)
         _COUNT.pack_into(self._map, place, max(0, count + change))
+
+
+def _left(limits: Limits, requests: int, used: int) -> Balance:
+    most, tokens = limits.requests_per_minute, limits.tokens_per_minute
+    return Balance(
+        None if most is None else max(0, most - requests),
+        None if tokens is None else max(0, tokens - used),
+    )

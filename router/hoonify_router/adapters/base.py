@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from hoonify_router.answer import Answer
 from hoonify_router.reply import Call
-from hoonify_router.types import Health, HomeView, InferenceRequest
+from hoonify_router.types import Health, HomeView, InferenceRequest, Usage
 
 
 @dataclass(slots=True)
@@ -27,7 +27,8 @@ class Job:
         body: The client's own bytes of it, or ``None`` when ``request`` was changed on the way.
         home: Who shall answer.
         connect: Seconds until a connection to the home must stand; 0 is no limit.
-        released: Called when the slot of a job that was cancelled is free, by homes that tell.
+        released: Called when the slot of a job that was cancelled is free, with what it has cost as far as
+            that is known, by homes that tell.
     """
 
     request_id: str
@@ -35,7 +36,7 @@ class Job:
     body: bytes | None
     home: HomeView
     connect: float = 5.0
-    released: Callable[[], None] | None = None
+    released: Callable[[Usage | None], None] | None = None
 
 
 class Adapter(ABC):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.refusals import AWAY, SLOW, discreet
-from hoonify_router.adapters.worker import EventSink, WorkerConnection
+from hoonify_router.adapters.worker import EventSink, OnReleased, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError
 from hoonify_router.stream import EventStream
@@ -39,7 +39,7 @@ class Connection(Protocol):
     def submit(self, request: InferenceRequest, sink: EventSink) -> int:
         """Send a request."""
 
-    def cancel(self, rid: int, released: Callable[[], object] | None = None) -> None:
+    def cancel(self, rid: int, released: OnReleased | None = None) -> None:
         """Stop one; ``released`` is called when its slot is free."""
 
     def grant(self, rid: int, events: int) -> None:
@@ -77,7 +77,7 @@ class EngineCall:
         self,
         connection: Connection,
         answer: Answer,
-        released: Callable[[], object] | None = None,
+        released: OnReleased | None = None,
     ) -> None:
         self._released = released
         self._connection = connection

@@ -44,6 +44,7 @@ from hoonify_router.types import (
     Failure,
     Health,
     InferenceRequest,
+    Usage,
 )
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,9 @@ _FRAMES: dict[type, Callable[[int, Any], msgspec.Struct]] = {
     CompletionRequest: Complete,
     EmbeddingRequest: Embed,
 }
+OnReleased = Callable[[Usage | None], object]
+"""Called with what a cancelled request has cost, as far as that is known."""
+
 _OPEN_TIMEOUT = 5.0
 _GRANT_BATCH = WINDOW // 4
 _LOST = "The connection to the engine was lost before the answer was complete."
@@ -101,7 +105,7 @@ class WorkerConnection(asyncio.Protocol):
         self._reader = FrameReader(msgspec.msgpack.Decoder(_Incoming))
         self._rids = itertools.count(1)
         self._sinks: dict[int, EventSink] = {}
-        self._releases: dict[int, Callable[[], object]] = {}
+        self._releases: dict[int, OnReleased] = {}
         self._grants: dict[int, int] = {}
         self._due: dict[int, int] = {}
         self._transport: asyncio.Transport | None = None
@@ -168,20 +172,22 @@ class WorkerConnection(asyncio.Protocol):
         self._sinks[rid] = sink
         return rid
 
-    def cancel(self, rid: int, released: Callable[[], object] | None = None) -> None:
+    def cancel(self, rid: int, released: OnReleased | None = None) -> None:
         """Stop a request: its sink hears nothing more. Unknown ones are fine.
 
         Args:
             rid: Its number.
-            released: Called once the engine has given its slot back; not called where there is nothing to
-                stop, or when the worker ends before.
+            released: Called once the engine has given its slot back or is gone; not called where there is
+                nothing to stop.
         """
         if self._sinks.pop(rid, None) is not None:
             self._forget(rid)
+            if released is not None:
+                self._releases[rid] = released
             if not self.closed:
                 self.send(Cancel(rid))
-                if released is not None:
-                    self._releases[rid] = released
+            elif self._transport is None:
+                self._loop.call_soon(self._release, rid, None)
 
     def grant(self, rid: int, events: int) -> None:
         """Tell that ``events`` more of a request are consumed, so that the worker may send as many.
@@ -246,7 +252,7 @@ class WorkerConnection(asyncio.Protocol):
                 for rid, event in frame.items:
                     self._deliver(rid, event)
             elif type(frame) is Released:
-                self._release(frame.rid)
+                self._release(frame.rid, frame.usage)
             else:
                 self._note(frame)
 
@@ -255,7 +261,8 @@ class WorkerConnection(asyncio.Protocol):
         self._transport = None
         sinks, self._sinks = self._sinks, {}
         self._grants.clear()
-        self._releases.clear()
+        for rid in list(self._releases):
+            self._release(rid, None)
         for sink in sinks.values():
             try:
                 sink.on_failure(EngineDead(_LOST, retry_after=1))
@@ -268,8 +275,10 @@ class WorkerConnection(asyncio.Protocol):
 
     def _deliver(self, rid: int, event: Event) -> None:
         sink = self._sinks.get(rid)
-        if sink is None:
-            return  # cancelled a moment ago
+        if sink is None:  # cancelled a moment ago
+            if type(event) is Counted:  # and complete at the same time
+                self._release(rid, event.usage)
+            return
         kind = type(event)
         try:
             if kind is Failure:
@@ -287,11 +296,11 @@ class WorkerConnection(asyncio.Protocol):
                 self.cancel(rid)
                 sink.on_failure(RouterError("The answer could not be processed."))
 
-    def _release(self, rid: int) -> None:
+    def _release(self, rid: int, usage: Usage | None) -> None:
         released = self._releases.pop(rid, None)
         if released is not None:
             try:
-                released()
+                released(usage)
             except Exception:
                 log.exception("whoever waited for a slot failed")
 

@@ -16,7 +16,7 @@ from hoonify_router.api.backends import (
     WorkerBackend,
 )
 from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
-from hoonify_router.api.engines import Engine, ProgressCallback
+from hoonify_router.api.engines import Engine, Metered, ProgressCallback
 from hoonify_router.api.extras import APIHandler, APIRoute, BackendEvent, Command, Result, Route
 from hoonify_router.api.middleware import (
     Middleware,
@@ -48,6 +48,7 @@ __all__ = [
     "Engine",
     "HomeConfig",
     "LoadedConfig",
+    "Metered",
     "Middleware",
     "MiddlewareSpec",
     "ModelConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import ClassVar, Generic, TypeVar
 
 from msgspec import Struct
@@ -16,12 +16,46 @@ from hoonify_router.types import (
     EmbeddingRequest,
     Event,
     Health,
+    Usage,
 )
 
 OptionsT = TypeVar("OptionsT", bound=Struct)
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``, from any thread; ``total`` 0 when it is not known."""
+
+
+class Metered(AsyncIterator[Event]):
+    """An engine's events, and what their request has cost so far.
+
+    An engine that returns one is believed when a request is abandoned: it is charged what ``usage`` says once the
+    events are closed. Without it, a token is charged for each piece of the answer, and about as many as it has
+    for the prompt.
+
+    Args:
+        events: As ``Engine.generate`` makes them.
+        usage: The engine keeps it up to date.
+
+    Example::
+
+        def generate(self, request):
+            usage = Usage()
+            return Metered(self._generate(request, usage), usage)
+    """
+
+    __slots__ = ("_events", "usage")
+
+    def __init__(self, events: AsyncGenerator[Event, None], usage: Usage) -> None:
+        self._events = events
+        self.usage = usage
+
+    def __anext__(self) -> Awaitable[Event]:
+        """Return the next event."""
+        return self._events.__anext__()
+
+    async def aclose(self) -> None:
+        """Stop: nothing more is wanted."""
+        await self._events.aclose()
 
 
 class Engine(ABC, Generic[OptionsT]):
@@ -69,7 +103,7 @@ class Engine(ABC, Generic[OptionsT]):
         """Answer one chat request: texts, a ``Finish`` for each answer, then one ``Counted``.
 
         The worker closes the iterator when the request is cancelled; the engine must then give the
-        request's slot back at once, while others go on.
+        request's slot back at once, while others go on. A ``Metered`` iterator also tells what it has cost.
 
         Raises:
             RouterError: The request cannot be served; raise it before the first event where possible.

@@ -51,8 +51,9 @@ class RequestContext:
     """One request on its way through the router; middleware reads it and leaves its own in ``state``.
 
     Times are ``time.perf_counter()`` seconds. ``headers`` has lower-case names. ``request`` is the parsed
-    body, ``None`` before that and where there is none. ``attempts`` counts the homes that were asked; ``home``
-    is the last of them.
+    body, ``None`` before that and where there is none; ``prompt_estimate`` is about how many tokens its prompt has,
+    by its size. ``attempts`` counts the homes that were asked; ``home`` is the last of them. ``usage`` is as the engine
+    counted; where an answer was cut short and its engine does not tell, it is what was seen of it.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class RequestContext:
     body: bytes = b""
     principal: Principal | None = None
     request: InferenceRequest | None = None
+    prompt_estimate: int = 0
     home: HomeView | None = None
     attempts: int = 0
     status: int = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
-from typing import Any, ClassVar
+from asyncio import CancelledError, WriteTransport
+from typing import Any, ClassVar, cast
 
 from sanic import Sanic, exceptions
 from sanic.handlers import ErrorHandler
@@ -19,7 +19,7 @@ from hoonify_router.errors import (
     RouterError,
 )
 from hoonify_router.gateway import Gateway
-from hoonify_router.reply import error_headers
+from hoonify_router.reply import Reply
 from hoonify_router.shaping import internal_error
 
 
@@ -37,26 +37,35 @@ class UnmetExpectation(InvalidRequest):
     code: ClassVar[str] = "expectation_failed"
 
 
+class _Letter(Reply):
+    """An answer that Sanic sends: only it knows what has been read of the request, and what to do about the rest."""
+
+    status = 500
+    body = b""
+
+    def send(self, status: int, body: bytes) -> None:
+        """Keep it."""
+        self.status, self.body = status, body
+
+
 class ShapedErrors(ErrorHandler):
     """Answers every exception that reaches Sanic with our envelope."""
 
-    def default(self, request: Request, exception: Exception) -> HTTPResponse:
-        """Return the answer for what went wrong."""
+    async def default(  # type: ignore[override] # Sanic awaits it
+        self, request: Request, exception: Exception
+    ) -> HTTPResponse:
+        """Return the answer for what went wrong; the limits of a known key stand in its head."""
         if isinstance(exception, CancelledError):
             return HTTPResponse(status=503)  # never sent: the client has left
         gateway: Gateway = request.app.ctx.gateway
         ctx = gateway.context(request)
         error = self._translate(request, exception, ctx)
-        ctx.error, ctx.status = error, error.status
-        ctx.response_headers.update(error_headers(error))
         if isinstance(exception, exceptions.MethodNotAllowed):
             ctx.response_headers["allow"] = exception.headers.get("Allow", "")
-        gateway.access.note(ctx)
+        letter = _Letter(cast(WriteTransport, request.transport), ctx.response_headers)
+        await gateway.pipeline.decline(ctx, letter, error)
         return HTTPResponse(
-            gateway.shaper.body(error, ctx),
-            error.status,
-            ctx.response_headers,
-            content_type="application/json",
+            letter.body, letter.status, ctx.response_headers, content_type="application/json"
         )
 
     def _translate(

@@ -134,7 +134,7 @@ class Host:
             if client.servings.get(rid) is serving:
                 del client.servings[rid]
             else:  # its client has cancelled it
-                client.send(Released(rid))
+                client.send(Released(rid, serving.spent))
             self._servings.discard(serving)
             if not self._servings:
                 self._idle.set()

@@ -9,13 +9,22 @@ from typing import Any
 
 from hoonify_router import errors
 from hoonify_router.errors import RouterError
-from hoonify_router.types import Event, Failure, InferenceRequest
+from hoonify_router.types import (
+    Event,
+    Failure,
+    InferenceRequest,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
 from hoonify_router.worker.contract import ContractBreach, Truth, checked
 from hoonify_router.worker.flow import Outlet
 
 log = logging.getLogger(__name__)
 
 _BREATHER = 64  # events after which an engine that never awaits lets others have the loop
+_SPOKEN = (Text, Reasoning, ToolCall)
 _FAULT = "The model's engine failed on this request."
 
 
@@ -53,6 +62,8 @@ class Serving:
         self._truth = Truth(request)
         self._room: asyncio.Future[None] | None = None
         self._settled = False
+        self._said = 0
+        self._spent: Usage | None = None
         self._loop = asyncio.get_running_loop()
         self.moved_at = self._loop.time()
         self._task = asyncio.create_task(self._run(answer, request))
@@ -67,6 +78,11 @@ class Serving:
     def held_back(self) -> bool:
         """Return whether the engine waits for the client, which does not read."""
         return self._room is not None
+
+    @property
+    def spent(self) -> Usage:
+        """Return what the request has cost so far: as its engine counts, or a token for each piece it has said."""
+        return self._spent or Usage(completion_tokens=self._said)
 
     def grant(self, events: int) -> None:
         """Let ``events`` more go out."""
@@ -105,6 +121,7 @@ class Serving:
     ) -> None:
         try:
             events = answer(request)
+            self._spent = getattr(events, "usage", None)
             try:
                 await self._forward(events)
             finally:
@@ -149,6 +166,8 @@ class Serving:
         self._truth.note(event)
         self._over = self._truth.counted or type(event) is Failure
         self.moved_at = self._loop.time()
+        if type(event) in _SPOKEN:
+            self._said += 1
         if self._outlet.push(event):
             self._emit(event)
 

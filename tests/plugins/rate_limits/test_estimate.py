@@ -1,44 +1,27 @@
-"""Estimates of tokens: a guess at first, close once a model has answered."""
+"""What is reserved for an answer."""
 
 from __future__ import annotations
 
-from hoonify_plugins.rate_limits.estimate import Estimator
-from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest, Message
-
-CHAT = ChatRequest("m", [Message("user", "hi")])
-
-
-def test_the_estimate_learns_from_what_engines_count() -> None:
-    """After some requests it is within a few percent."""
-    estimator = Estimator(frozenset({"m"}), 10)
-    body = b"x" * 900
-    assert estimator.prompt(CHAT, body) == 225
-    for _ in range(40):
-        estimator.learn(CHAT, body, 300)
-    assert 290 < estimator.prompt(CHAT, body) < 310
-
-
-def test_a_model_that_does_not_exist_is_not_remembered() -> None:
-    """Its name came from a client."""
-    estimator = Estimator(frozenset({"m"}), 10)
-    stranger = ChatRequest("x", [])
-    estimator.learn(stranger, b"x" * 100, 1)
-    assert estimator.prompt(stranger, b"x" * 100) == 25
+from hoonify_plugins.rate_limits.estimate import answer_tokens
+from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest
 
 
 def test_answers_take_what_they_may() -> None:
     """For each choice of each prompt; vectors take none."""
-    estimator = Estimator(frozenset({"m"}), 10)
-    assert estimator.answer(CHAT) == 10
-    assert estimator.answer(ChatRequest("m", [], max_tokens=7, n=3)) == 21
-    assert estimator.answer(CompletionRequest("m", ["a", "b"], max_tokens=5)) == 10
-    assert estimator.answer(EmbeddingRequest("m", ["a", "b"])) == 0
+    assert answer_tokens(ChatRequest("m", []), 10, 4096) == 10
+    assert answer_tokens(ChatRequest("m", [], max_tokens=7, n=3), 10, 4096) == 21
+    assert answer_tokens(CompletionRequest("m", ["a", "b"], max_tokens=5), 10, 4096) == 10
+    assert answer_tokens(EmbeddingRequest("m", ["a", "b"]), 10, 4096) == 0
 
 
-def test_an_image_is_not_taken_for_text() -> None:
-    """Its base64 would look like a long prompt."""
-    estimator = Estimator(frozenset({"m"}), 10)
-    body = b'{"url": "data:image/png;base64,' + b"A" * 1_000_000
-    assert estimator.prompt(CHAT, body) < 5000
-    estimator.learn(CHAT, body, 900)
-    assert estimator.prompt(CHAT, b"x" * 400) == 100
+def test_no_answer_is_longer_than_the_context() -> None:
+    """A client that sets a limit to be safe does not use up its plan with it."""
+    assert answer_tokens(ChatRequest("m", [], max_tokens=10**6, n=2), 10, 1024) == 2048
+    assert answer_tokens(ChatRequest("m", []), 9999, 1024) == 1024
+
+
+def test_what_is_not_valid_is_a_number_all_the_same() -> None:
+    """Limits come before values are checked."""
+    assert answer_tokens(ChatRequest("m", [], max_tokens=-5), 10, 1024) == 0
+    assert answer_tokens(ChatRequest("m", [], max_tokens=5, n=-5), 10, 1024) == 0
+    assert answer_tokens(ChatRequest("m", [], max_tokens=5, n=10**30), 10, 1024) == 1 << 40

@@ -77,6 +77,30 @@ def test_a_request_that_is_settled_in_a_later_window(ledger: SharedLedger) -> No
     assert ledger.admit(charges, 1, NOON + 181).refused_by == "tokens"
 
 
+def test_who_has_read_the_clock_a_moment_too_early_loses_nobody_s_counts(
+    ledger: SharedLedger,
+) -> None:
+    """A process that is held up between its look at the clock and its turn counts in the new window, too."""
+    wide = charge("a", requests_per_minute=9)
+    narrow = Charge(scope_tag("a", "model"), Limits(requests_per_minute=3))
+    for _ in range(2):
+        ledger.admit([wide], 0, NOON + 59)
+    for _ in range(3):
+        assert ledger.admit([narrow], 0, NOON + 60).refused_by is None
+    late = ledger.admit([wide, narrow], 0, NOON + 59.999)
+    assert (late.refused_by, late.charge, late.window) == ("requests", 1, NOON // 60 + 1)
+    ledger.settle([narrow], int(NOON // 60), 0, 5, NOON + 59.999)
+    assert ledger.admit([narrow], 0, NOON + 60).refused_by == "requests"
+
+
+def test_a_clock_that_is_set_back_stops_nobody(ledger: SharedLedger) -> None:
+    """Counts of an hour that has not come yet are not waited for."""
+    each = [charge(requests_per_minute=1)]
+    assert ledger.admit(each, 0, NOON + 3600).refused_by is None
+    assert ledger.admit(each, 0, NOON).refused_by is None
+    assert ledger.admit(each, 0, NOON).refused_by == "requests"
+
+
 def test_a_request_larger_than_a_window_passes_in_a_fresh_one(ledger: SharedLedger) -> None:
     """Or it could never pass."""
     charges = [charge(tokens_per_minute=100)]

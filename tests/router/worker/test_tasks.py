@@ -197,7 +197,7 @@ async def test_who_is_held_back_can_be_cancelled(multi: Any, sink: Any) -> None:
     (serving,) = await multi_servings(multi)
     await until(lambda: serving.held_back)
     released = asyncio.Event()
-    connection.cancel(slow.rid, released.set)
+    connection.cancel(slow.rid, lambda usage: released.set())
     async with asyncio.timeout(10):
         await released.wait()
     assert engine_of(multi).open == 0
@@ -233,7 +233,7 @@ async def test_released_comes_once_the_iterator_is_closed(multi: Any, sink: Any)
     await heard.first.wait()
     engine_of(multi).let_go.clear()
     released: list[int] = []
-    connection.cancel(heard.rid, lambda: released.append(engine_of(multi).open))
+    connection.cancel(heard.rid, lambda usage: released.append(engine_of(multi).open))
     await asked(connection, sink(connection), EmbeddingRequest("m", "a"))  # frames came and went
     assert released == []
     engine_of(multi).let_go.set()
@@ -250,9 +250,48 @@ async def test_released_comes_for_what_ended_at_the_same_moment(multi: Any, sink
     await until(lambda: engine_of(multi).asked and not multi.host._servings)
     released = asyncio.Event()
     connection._sinks.setdefault(heard.rid, heard)  # as if its last event were still on its way
-    connection.cancel(heard.rid, released.set)
+    connection.cancel(heard.rid, lambda usage: released.set())
     async with asyncio.timeout(10):
         await released.wait()
+
+
+async def test_released_tells_what_an_abandoned_request_has_cost(multi: Any, sink: Any) -> None:
+    """A token for each piece, by an engine that does not tell; nothing of the prompt is known then."""
+    connection = await multi.connect()
+    heard = sink(connection)
+    heard.rid = connection.submit(CompletionRequest("m", "hang"), heard)
+    await heard.first.wait()
+    told: list[Usage | None] = []
+    connection.cancel(heard.rid, told.append)
+    await until(lambda: told)
+    assert told == [Usage(0, 1)]
+
+
+async def test_a_metered_engine_is_believed(echo: Any, sink: Any) -> None:
+    """It has read the prompt, and said a few words of a long answer."""
+    connection = await echo.connect()
+    heard = sink(connection)
+    said = "[[delay 0.001]] one two three [[hang after 2]]"
+    heard.rid = connection.submit(ChatRequest("m", [Message("user", said)]), heard)
+    await until(lambda: len(heard.events) == 2)
+    told: list[Usage | None] = []
+    connection.cancel(heard.rid, told.append)
+    await until(lambda: told)
+    assert told == [Usage(8, 2)]
+
+
+async def test_what_is_complete_when_it_is_cancelled_costs_what_was_counted(
+    multi: Any, sink: Any
+) -> None:
+    """Its last event is on its way, and tells everything."""
+    connection = await multi.connect()
+    heard = sink(connection)
+    heard.rid = connection.submit(CompletionRequest("m", "hang"), heard)
+    await heard.first.wait()
+    told: list[Usage | None] = []
+    connection.cancel(heard.rid, told.append)
+    connection._deliver(heard.rid, Counted(Usage(5, 6)))
+    assert told == [Usage(5, 6)]
 
 
 async def test_nothing_is_kept_for_a_worker_that_is_gone(multi: Any, sink: Any) -> None:
