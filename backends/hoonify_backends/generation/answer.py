@@ -127,7 +127,7 @@ class Answer:
         pieces = [] if not text else [text] if output is None else output.push(text)
         if last is not None:
             if output is not None:
-                rest, last = output.finish(last)
+                rest, last = output.finish(last, cut=cut)
                 pieces = [*pieces, *rest]
             self.finish = last
         events: list[Event] = []

@@ -29,8 +29,15 @@ class Output(Protocol):
     def push(self, text: str) -> list[Piece]:
         """Take the next text and return what is certain now: text, and pieces of calls with index 0."""
 
-    def finish(self, reason: FinishReason) -> tuple[list[Piece], FinishReason]:
-        """Return what was held back, and why the answer ended: ``tool_calls`` where it made calls."""
+    def finish(
+        self, reason: FinishReason, *, cut: bool = False
+    ) -> tuple[list[Piece], FinishReason]:
+        """Return what was held back, and why the answer ended: ``tool_calls`` where it made calls.
+
+        Args:
+            reason: What its tokens say.
+            cut: Whether a stop text ended it, maybe in the middle of a call.
+        """
 
 
 class Structure:
@@ -76,13 +83,16 @@ class CallOutput:
         self._parser = parser
         self.push = parser.push
 
-    def finish(self, reason: FinishReason) -> tuple[list[Piece], FinishReason]:
+    def finish(
+        self, reason: FinishReason, *, cut: bool = False
+    ) -> tuple[list[Piece], FinishReason]:
         """Return what was held back, and why the answer ended.
 
-        An answer that was cut short stays one, also where it made calls: the last may be incomplete.
+        An answer that was cut short stays one, also where it made calls: the last may be incomplete. One
+        that a stop text cut has made calls if the last of them is whole.
         """
         pieces = self._parser.finish()
-        if reason == "stop" and self._parser.calls:
+        if reason == "stop" and self._parser.calls and not (cut and self._parser.in_call):
             reason = "tool_calls"
         return pieces, reason
 

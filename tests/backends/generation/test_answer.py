@@ -121,8 +121,11 @@ class Calls:
                 pieces.append(letter)
         return pieces
 
-    def finish(self, reason: FinishReason) -> tuple[list[str | ToolCall], FinishReason]:
-        return [self._held], "tool_calls" if self._calls and reason == "stop" else reason
+    def finish(
+        self, reason: FinishReason, *, cut: bool = False
+    ) -> tuple[list[str | ToolCall], FinishReason]:
+        made = self._calls and reason == "stop" and not cut
+        return [self._held], "tool_calls" if made else reason
 
 
 def test_calls_are_told_from_text() -> None:
@@ -131,6 +134,13 @@ def test_calls_are_told_from_text() -> None:
     events = [event for token in (1, 3, 8, EOS) for event in answer.push(token)]
     assert events == [Text("a"), ToolCall(0, "f"), Text("h"), Finish("tool_calls")]
     assert answer.finish == "tool_calls"
+
+
+def test_a_stop_string_may_cut_a_call() -> None:
+    """Whoever reads the calls is told, and decides what the reason is."""
+    answer = Answer(Letters(), limit=9, stops=["d"], output=Calls())
+    events = [event for token in (3, 4) for event in answer.push(token)]
+    assert events == [ToolCall(0, "f"), Finish("stop")]
 
 
 def test_no_empty_text_goes_out() -> None:

@@ -303,6 +303,28 @@ def test_how_an_answer_with_calls_ends(reason: Any, tokenizer: Any) -> None:
     assert output.finish(reason)[1] == {"stop": "tool_calls", "length": "length"}[reason]
 
 
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "stop"),
+        ('{"name": "now", "arguments": {"a": "', "stop"),
+        ('{"name": "now"', "stop"),
+        ('{"name": "now", "arguments": {"a": 1}', "tool_calls"),
+        ('{"name": "now", "arguments": {}}</tool_call> And', "tool_calls"),
+        ('{"name": "now", "arguments": {}}</tool_call><tool_call>{"name": "now"', "stop"),
+    ],
+)
+def test_how_an_answer_ends_that_a_stop_text_cuts(
+    written: str, reason: str, tokenizer: Any
+) -> None:
+    """Half a call is none that a client should make."""
+    structures = Structures(tokenizer, 1280, frozenset({END}), "hermes")
+    output = structures.read(ask(tools=TOOLS)).output()
+    assert output is not None
+    output.push("<tool_call>" + written)
+    assert output.finish("stop", cut=True)[1] == reason
+
+
 def test_which_tokens_are_to_be_seen(model_path: Path) -> None:
     """Markers that are tokens of their own, where a parser looks for them."""
     tokenizer = Tokenizer.from_file(str(model_path / "tokenizer.json"))

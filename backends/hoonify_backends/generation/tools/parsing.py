@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator
 
@@ -36,6 +37,7 @@ class CallParser(ABC):
         self._offered = frozenset(offered)
         self._longest = max(map(len, self._offered), default=0)
         self._forced = forced
+        self._argued: list[str] = []  # of the call that was begun last
         self._out: list[Piece] = []
         self._text = ""
         self._at = 0  # of the text, how much has been read
@@ -45,6 +47,15 @@ class CallParser(ABC):
         self._steps = self._parse()
         self._done = False
         self._advance()
+
+    @property
+    def in_call(self) -> bool:
+        """Whether the call that was begun last lacks the end of its arguments."""
+        try:
+            json.loads("".join(self._argued))
+        except (ValueError, RecursionError):
+            return self.calls > 0
+        return False
 
     def push(self, text: str) -> list[Piece]:
         """Take the next text and return what is certain now."""
@@ -106,6 +117,7 @@ class CallParser(ABC):
     def _begin(self, name: str) -> None:
         """Give out the beginning of a call: from here on it is one."""
         self._out.append(ToolCall(self.calls, name))
+        self._argued.clear()
         self.calls += 1
         self._blanks = ""
         self._mark = None
@@ -114,6 +126,7 @@ class CallParser(ABC):
         """Give out a piece of the arguments of the call that was begun last."""
         if text:
             self._out.append(ToolCall(self.calls - 1, "", text))
+            self._argued.append(text)
 
     def _peek(self) -> Generator[None, None, str]:
         """Return the next character without reading it.
