@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hoonify_router.errors import Cancelled, EngineDead, RouterError
+from hoonify_router.errors import BrokenAnswer, Cancelled, RouterError, UnfinishedAnswer
 from hoonify_router.types import TokenLogprob, ToolCall, Usage
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
@@ -147,7 +147,7 @@ class Answer(ABC):
         if self.ended:
             return
         if self._open:
-            self.fail(EngineDead(_UNFINISHED, retry_after=1))
+            self.fail(UnfinishedAnswer(_UNFINISHED, retry_after=1))
             return
         self._end()
 
@@ -193,7 +193,7 @@ class Answer(ABC):
 
     def _misfit(self) -> None:
         """End with an error: the engine said what has no place in this form of answer."""
-        self.fail(EngineDead(_BROKEN))
+        self.fail(BrokenAnswer(_BROKEN))
 
     def _may_speak(self, index: int) -> bool:
         """Tell whether the choice may say something; if it may not, the answer has failed."""

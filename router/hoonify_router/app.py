@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import sys
@@ -21,7 +22,7 @@ from sanic.worker.loader import AppLoader
 from hoonify_router import runfile
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
-from hoonify_router.api import APIRoute, Middleware, Phase, Route, ServerBackend
+from hoonify_router.api import APIRoute, Middleware, Phase, Route, ServerBackend, Vitals
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.connection import ClientProtocol
@@ -29,6 +30,7 @@ from hoonify_router.door import BACKLOG, base_url, is_public, open_door, runtime
 from hoonify_router.errors import PluginError
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
+    Measurements,
     build_balancers,
     build_pipeline,
     collect_routes,
@@ -215,9 +217,13 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     """Build the door of one gateway process, with everything behind it."""
     configure_logging()
     loaded = launch.loaded
+
+    def vitals() -> Vitals:
+        return gateway.vitals()
+
     try:
         plugins = load_plugins(names_required=names_in(loaded.config))
-        context = plugin_context(loaded, launch.runtime_dir)
+        context = dataclasses.replace(plugin_context(loaded, launch.runtime_dir), vitals=vitals)
         middleware = build_pipeline(plugins, loaded, context)
         balancers = build_balancers(plugins, loaded)
         routes, failures = collect_routes(plugins, context)
@@ -237,6 +243,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
     shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
+    gateway.measure = Measurements(plugins, context).collect
     client = SupervisorClient(launch.runtime_dir / SOCKET_NAME, gateway.on_table)
     catalog.ensure_ready = client.ensure_ready
     app = create_app(gateway, launch.name, routes)

@@ -24,6 +24,8 @@ RouterError                      500  server_error            internal_error
 ├── Overloaded                   429  rate_limit_error        queue_full
 ├── ModelUnavailable             503  server_error            model_unavailable
 │   ├── EngineDead               503
+│   │   ├── BrokenAnswer         503
+│   │   └── UnfinishedAnswer     503
 │   ├── OutOfMemory              503
 │   ├── HomeMisconfigured        503
 │   └── HomeTimeout              504                          timeout
@@ -219,6 +221,14 @@ class ModelUnavailable(RouterError):
 
 class EngineDead(ModelUnavailable):
     """The engine ended, or its connection broke, while it held the request."""
+
+
+class BrokenAnswer(EngineDead):
+    """The engine sent an answer that makes no sense: a text after the end, an index that nobody asked for."""
+
+
+class UnfinishedAnswer(EngineDead):
+    """The engine said that it was done before its answer was complete."""
 
 
 class OutOfMemory(ModelUnavailable):

@@ -6,12 +6,19 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sanic.request import Request
 
 from hoonify_router.adapters.base import Adapter
-from hoonify_router.api import Middleware, Phase, RequestContext
+from hoonify_router.api import (
+    HomeVitals,
+    Measurement,
+    Middleware,
+    Phase,
+    RequestContext,
+    Vitals,
+)
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import Config
 from hoonify_router.errors import PluginError
@@ -22,9 +29,12 @@ from hoonify_router.pipeline import Pipeline
 from hoonify_router.pulse import Pulse
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper
+from hoonify_router.stopwatch import read
 from hoonify_router.types import Health, HomeView, RoutingTable
 
 log = logging.getLogger(__name__)
+
+Measure = Callable[[Mapping[str, Middleware]], Iterable[Measurement]]
 
 
 class Gateway:
@@ -36,6 +46,9 @@ class Gateway:
         adapters: Speak to homes, by kind.
         catalog: Knows models and homes.
         shaper: Makes error bodies.
+
+    Attributes:
+        measure: Asks plugins for what they measure of themselves, given the middleware by name.
     """
 
     def __init__(
@@ -55,6 +68,7 @@ class Gateway:
         self._adapters = adapters
         self._pulse = Pulse(config.server.ping_interval)
         self._started: list[Middleware] = []
+        self.measure: Measure = _measure_nothing
         catalog.load_of = self._load_of
         transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
         serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
@@ -82,6 +96,19 @@ class Gateway:
         self.catalog.update(table)
         for adapter in self._adapters.values():
             adapter.update(table.homes)
+
+    def vitals(self) -> Vitals:
+        """Return how this process does."""
+        places = [place for model in self.catalog.models() for place in model.places.values()]
+        return Vitals(
+            tuple(
+                HomeVitals(one.home, one.in_flight, one.breaker.state, self._load_of(one.home))
+                for one in places
+            ),
+            tuple(read(self.pipeline.watches)),
+            tuple(self.measure({one.name: one for one in self._middleware})),
+            self.pipeline.cut_streams,
+        )
 
     def _load_of(self, home: HomeView) -> Health | None:
         return self._adapters[home.kind].load(home)
@@ -120,3 +147,7 @@ class Gateway:
             except Exception:
                 log.exception("middleware %r failed to shut down", one.name)
         self.access.flush()
+
+
+def _measure_nothing(pipeline: Mapping[str, Middleware]) -> Iterable[Measurement]:
+    return ()

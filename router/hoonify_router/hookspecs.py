@@ -6,6 +6,7 @@ pluggy serves registration and notification only; nothing here is called on a re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         BackendEvent,
         BalancerSpec,
         Command,
+        Measurement,
+        Middleware,
         MiddlewareSpec,
         PluginContext,
         RequestContext,
@@ -154,6 +157,26 @@ def hoonify_backend_event(event: BackendEvent) -> None:
         def hoonify_backend_event(event):
             if event.home.state == "failed":
                 page_someone(event.home.id, event.home.reason)
+    """
+
+
+@hookspec
+def hoonify_collect_metrics(  # type: ignore[empty-body]
+    context: PluginContext, pipeline: Mapping[str, Middleware]
+) -> list[Measurement]:
+    """Return what this plugin measures in this gateway process; ``pipeline`` has its middleware by name.
+
+    Called in each gateway about once a second where ``metrics`` is in the ``pipeline:``, on the event loop: must not
+    block. Counters of several gateways add up, and gauges too.
+
+    Example::
+
+        @hookimpl
+        def hoonify_collect_metrics(context, pipeline):
+            if "office_hours" not in pipeline:
+                return []
+            refused = pipeline["office_hours"].refused
+            return [Measurement("office_hours_refusals_total", "Sent home.", refused, "counter")]
     """
 
 

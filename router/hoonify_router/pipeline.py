@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from time import perf_counter
 
 import msgspec
 
@@ -24,6 +25,7 @@ from hoonify_router.permission import INFERENCE, check_model, check_scope
 from hoonify_router.reply import Reply, error_headers
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper, internal_error
+from hoonify_router.stopwatch import Stopwatches, stopwatches
 from hoonify_router.stream import end_with_error
 from hoonify_router.types import Task, Usage
 from hoonify_router.validation import check_values
@@ -31,6 +33,7 @@ from hoonify_router.validation import check_values
 log = logging.getLogger(__name__)
 
 _RELEASE = 2.0  # seconds for an engine to say what an abandoned request has cost
+_LEAVING = "The router is shutting down."
 _NOT_SETTLED = "middleware %r failed to settle request %s"
 
 Ending = Callable[[], None]
@@ -72,6 +75,10 @@ class Pipeline:
         serving: Gets answers from homes.
         shaper: Makes error bodies.
         access: Takes down what was answered.
+
+    Attributes:
+        watches: How long requests are in each middleware.
+        cut_streams: Streams that ended in neither of the two ways, although the client was there.
     """
 
     def __init__(
@@ -91,6 +98,8 @@ class Pipeline:
         self._shaper = shaper
         self._access = access
         self._settling: set[asyncio.Task[None]] = set()
+        self.watches = stopwatches(middleware)
+        self.cut_streams = 0
         self._running = 0
         self._idle: asyncio.Event | None = None
         self._leaving = False
@@ -98,27 +107,27 @@ class Pipeline:
     # ------------------------------------------------------------ the ways
 
     async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
-        await _pass(self._authenticate, ctx, visit)
+        await _pass(self._authenticate, ctx, visit, self.watches)
         problem = parse_request(ctx, task)
         self._serving.estimate(ctx)
-        await _pass(self._admit, ctx, visit)  # a malformed request counts, too
+        await _pass(self._admit, ctx, visit, self.watches)  # a malformed request counts, too
         check_scope(ctx.principal, INFERENCE)
         if problem is not None or ctx.request is None:
             raise problem or RouterError("The request was lost on its way.")
         check_values(ctx.request)
         model = self._catalog.resolve(ctx.request.model)
         check_model(ctx.principal, model.id)
-        await _pass(self._transform, ctx, visit)
-        await _pass(self._observe, ctx, visit)
+        await _pass(self._transform, ctx, visit, self.watches)
+        await _pass(self._observe, ctx, visit, self.watches)
         return await self._serving.serve(ctx, ctx.request, model, reply)
 
     async def _serve(
         self, work: Work, scope: str | None, ctx: RequestContext, reply: Reply, visit: Visit
     ) -> Ending:
-        await _pass(self._authenticate, ctx, visit)
-        await _pass(self._admit, ctx, visit)
+        await _pass(self._authenticate, ctx, visit, self.watches)
+        await _pass(self._admit, ctx, visit, self.watches)
         check_scope(ctx.principal, scope)
-        await _pass(self._observe, ctx, visit)
+        await _pass(self._observe, ctx, visit, self.watches)
         result = work(ctx)
         if not isinstance(result, Result):
             result = await result
@@ -131,8 +140,8 @@ class Pipeline:
         with contextlib.suppress(
             AuthenticationFailed
         ):  # then the error is all that there is to tell
-            await _pass(self._authenticate, ctx, visit)
-            await _pass(self._admit, ctx, visit)
+            await _pass(self._authenticate, ctx, visit, self.watches)
+            await _pass(self._admit, ctx, visit, self.watches)
         raise error
 
     async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
@@ -168,7 +177,7 @@ class Pipeline:
         visit = Visit()
         reply.on_released = partial(self._released, ctx, visit)
         if self._leaving:
-            told = ModelUnavailable("The router is shutting down.", retry_after=1)
+            told = ModelUnavailable(_LEAVING, retry_after=1)
             way = partial(self._decline, told)
         self._running += 1
         try:
@@ -183,11 +192,16 @@ class Pipeline:
             if not visit.settled:
                 ctx.error = Cancelled("The client has left.")
                 ctx.status = ctx.error.status
+            if reply.opened and not (reply.ended or reply.closed):  # it has not: the door closes
+                end_with_error(reply, self._shaper.event(ModelUnavailable(_LEAVING), ctx))
             await self._settle_left(ctx, reply, visit)
             raise
         except Exception as bug:
             await self._refuse(internal_error(ctx, bug), ctx, reply, visit)
         finally:
+            if reply.opened and not (reply.ended or reply.closed):
+                self.cut_streams += 1
+                log.error("the stream of request %s was cut", ctx.request_id)
             self._running -= 1
             if self._idle is not None and not self._running:
                 self._idle.set()
@@ -200,8 +214,8 @@ class Pipeline:
         ctx.status = 200 if reply.opened else error.status
         for name, value in error_headers(error).items():
             ctx.response_headers.setdefault(name, value)
-        with contextlib.suppress(RouterError):  # it is refused already
-            await _pass(self._observe, ctx, visit)  # an observer sees refused requests, too
+        with contextlib.suppress(RouterError):  # refused already; observers see such requests, too
+            await _pass(self._observe, ctx, visit, self.watches)
         if isinstance(error, Cancelled):
             await self._settle_left(ctx, reply, visit)
             return
@@ -273,10 +287,12 @@ class Pipeline:
     ) -> None:
         while True:
             if waiting is not None:
+                began = perf_counter()
                 try:
                     await waiting
                 except Exception:
                     log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
+                self.watches[middleware].settling += perf_counter() - began
             if not left:
                 break
             middleware = left.pop()
@@ -284,11 +300,16 @@ class Pipeline:
         self._close(ctx, visit)
 
     def _settle_one(self, middleware: Middleware, ctx: RequestContext) -> Awaitable[None] | None:
+        began = perf_counter()
         try:
             return middleware.on_finally(ctx)
         except Exception:
             log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
             return None
+        finally:
+            watch = self.watches[middleware]
+            watch.settled += 1
+            watch.settling += perf_counter() - began
 
     def _close(self, ctx: RequestContext, visit: Visit) -> None:
         """Take down a request that has been settled."""
@@ -339,7 +360,9 @@ def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...
     return tuple(one for one in middleware if one.phase is phase)
 
 
-async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit) -> None:
+async def _pass(
+    phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit, watches: Stopwatches
+) -> None:
     """Let the middleware of one phase see the request, each once.
 
     A bug fails the request, or limits would not count; but not one of an observer, who decides nothing.
@@ -348,6 +371,7 @@ async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit
         if middleware in visit.seen:
             continue
         visit.seen.append(middleware)
+        began = perf_counter()
         try:
             waiting = middleware.on_request(ctx)
             if waiting is not None:
@@ -360,3 +384,7 @@ async def _pass(phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit
                 continue
             bug.add_note(f"in middleware {middleware.name!r}")
             raise
+        finally:
+            watch = watches[middleware]
+            watch.calls += 1
+            watch.seconds += perf_counter() - began

@@ -51,6 +51,7 @@ class Reply:
 
     Attributes:
         opened: Whether status and headers are out.
+        ended: Whether the end is out, too.
         closed: Whether the client has left.
         head_only: Whether the client asked for no body (HEAD).
         keep_alive: May be taken back until the head is written.
@@ -71,6 +72,7 @@ class Reply:
         "_transport",
         "awaits_release",
         "closed",
+        "ended",
         "fresh",
         "head_only",
         "keep_alive",
@@ -94,6 +96,7 @@ class Reply:
         self.keep_alive = keep_alive
         self._call: Call | None = None
         self.opened = False
+        self.ended = False
         self.head_only = False
         self.closed = transport.is_closing()
         self.fresh = False
@@ -108,7 +111,7 @@ class Reply:
 
     def send(self, status: int, body: bytes) -> None:
         """Write a whole answer, which is JSON."""
-        self.opened = True
+        self.opened = self.ended = True
         if not self.closed:
             head = f"{_JSON_HEADS[status]}content-length: {len(body)}\r\n{self._rest_of_head()}"
             data = head.encode("latin-1", "replace")
@@ -127,6 +130,7 @@ class Reply:
 
     def end(self, data: bytes) -> None:
         """Write the last events and end the answer."""
+        self.ended = True
         if self.closed:
             return
         if self._chunked:

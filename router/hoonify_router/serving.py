@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from hoonify_router.adapters.base import Adapter, Job
 from hoonify_router.answer import Answer
-from hoonify_router.api import RequestContext
+from hoonify_router.api import HomeCall, RequestContext
 from hoonify_router.catalog import Catalog, Model
 from hoonify_router.errors import (
     Cancelled,
@@ -159,6 +160,8 @@ class Serving:
             return None
         home, timeouts = place.home, place.timeouts
         ctx.home = home
+        asked = HomeCall(home, time.perf_counter())
+        ctx.calls.append(asked)
         ctx.attempts += 1
         if ctx.attempts > 1:
             ctx.response_headers[ATTEMPTS] = str(ctx.attempts)
@@ -168,6 +171,8 @@ class Serving:
             patience.watch(answer, timeouts, home.kind == "worker" or request.streams)
             body = None if self._transformed else ctx.body
             job = Job(ctx.request_id, request, body, home, timeouts.connect, reply.released)
+            if ctx.outgoing_headers:
+                job.headers = ctx.outgoing_headers
             call = await self._adapters[home.kind].start(job, answer)
             reply.serve(call)
             await done
@@ -179,6 +184,9 @@ class Serving:
             if call is not None and (answer.error is not None or not answer.ended):
                 call.cancel()
             place.leave(permit, answer.error if answer.ended else _GIVEN_UP)
+            asked.ended = time.perf_counter()
+            asked.error = answer.error
+            asked.first_at = answer.first_at
             ctx.first_token_at = answer.first_at
             ctx.finish_reason = answer.finish_reason
             ctx.usage = answer.usage

@@ -1,14 +1,15 @@
 """Metrics for Prometheus: named in ``pipeline:``, every request is counted, and ``GET /metrics`` tells.
 
-All gateway processes write into one folder that goes with the router, so each of them answers for all.
+All gateway processes count in one folder that goes with the router, so each of them answers for all.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from hoonify_router.api import Middleware, MiddlewareSpec, PluginContext, Route, hookimpl
 
@@ -16,11 +17,17 @@ hoonify_api_version = (1, 0)
 
 NAME = "metrics"
 PATH = "/metrics"
-_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class MetricsSettings(Struct, forbid_unknown_fields=True):
-    """Metrics for Prometheus; there is nothing to set."""
+    """Metrics for Prometheus."""
+
+    token: Annotated[
+        str | None,
+        Meta(
+            description="What a reader of /metrics must bring as Bearer; nothing, if it is left out."
+        ),
+    ] = None
 
 
 @hookimpl
@@ -43,22 +50,17 @@ def hoonify_register_routes(context: PluginContext) -> list[Route]:
         return []
     from hoonify_plugins.metrics.exposition import Exposition
 
-    return [Route(PATH, Exposition(_folder(context)).answer)]
+    settings = msgspec.convert(context.loaded.config.plugins.get(NAME, {}), MetricsSettings)
+    exposition = Exposition(_folder(context), context.vitals, settings.token)
+    return [Route(PATH, exposition.answer)]
 
 
 def _build(settings: MetricsSettings, context: PluginContext) -> Middleware:
-    os.environ[_VARIABLE] = str(
-        _folder(context)
-    )  # prometheus_client looks once, when it is imported
-    from prometheus_client import CollectorRegistry, values
-
-    from hoonify_plugins.metrics.instruments import Instruments
+    from hoonify_plugins.metrics.board import Board
     from hoonify_plugins.metrics.middleware import MetricsMiddleware
 
-    if values.ValueClass is values.MutexValue:
-        raise RuntimeError(f"another plugin imported prometheus_client before {_VARIABLE} was set")
     models = frozenset(context.loaded.config.models)
-    return MetricsMiddleware(Instruments(CollectorRegistry()), models)
+    return MetricsMiddleware(lambda: Board(_folder(context)), models, context.vitals)
 
 
 def _folder(context: PluginContext) -> Path:

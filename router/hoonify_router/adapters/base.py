@@ -8,7 +8,7 @@ call carries back what the client does: ``cancel`` when it leaves, ``pause`` and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +29,7 @@ class Job:
         connect: Seconds until a connection to the home must stand; 0 is no limit.
         released: Called when the slot of a job that was cancelled is free, with what it has cost as far as
             that is known, by homes that tell.
+        headers: What else the head says, to homes that are HTTP servers.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class Job:
     home: HomeView
     connect: float = 5.0
     released: Callable[[Usage | None], None] | None = None
+    headers: Mapping[str, str] | None = None
 
 
 class Adapter(ABC):

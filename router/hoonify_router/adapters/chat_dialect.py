@@ -17,7 +17,7 @@ from hoonify_router.adapters.dialects import (
 )
 from hoonify_router.adapters.moulds import CHAT, Shape
 from hoonify_router.answer import Answer, CustomCall
-from hoonify_router.errors import EngineDead
+from hoonify_router.errors import BrokenAnswer
 from hoonify_router.logprobs import as_number
 from hoonify_router.types import Task, ToolCall
 
@@ -132,7 +132,7 @@ class ChatDialect(Dialect):
         try:
             chat = _decode(data)
         except UNREADABLE:
-            answer.fail(EngineDead(BROKEN))
+            answer.fail(BrokenAnswer(BROKEN))
             return False
         if (chat.error is not None or chat.choices is None) and complain(
             chat, data, self.task, answer
@@ -154,7 +154,7 @@ class ChatDialect(Dialect):
         try:
             chat = _decode(body)
         except UNREADABLE:
-            answer.fail(EngineDead(BROKEN))
+            answer.fail(BrokenAnswer(BROKEN))
             return
         if (chat.error is not None or chat.choices is None) and complain(
             chat, body, self.task, answer

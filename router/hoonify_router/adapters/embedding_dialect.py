@@ -14,7 +14,7 @@ from hoonify_router.adapters.dialects import BROKEN, UNREADABLE, Dialect, Said, 
 from hoonify_router.adapters.moulds import TEXT, Shape
 from hoonify_router.answer import Answer
 from hoonify_router.embeddings import Embeddings
-from hoonify_router.errors import EngineDead
+from hoonify_router.errors import BrokenAnswer
 from hoonify_router.types import Task
 
 _NUMBERS = re.compile(rb"\[\s*-?[0-9][-+0-9.eE,\s]*\]")
@@ -45,7 +45,7 @@ class EmbeddingDialect(Dialect):
 
     def tell(self, data: bytes, answer: Answer) -> bool:
         """Refuse: there are no streams of embeddings."""
-        answer.fail(EngineDead(BROKEN))
+        answer.fail(BrokenAnswer(BROKEN))
         return False
 
     def pour(self, body: bytes, answer: Answer) -> None:
@@ -53,7 +53,7 @@ class EmbeddingDialect(Dialect):
         try:
             told = _decode(body)
         except UNREADABLE:
-            answer.fail(EngineDead(BROKEN))
+            answer.fail(BrokenAnswer(BROKEN))
             return
         if (told.error is not None or told.data is None) and complain(
             told, body, self.task, answer
@@ -64,7 +64,7 @@ class EmbeddingDialect(Dialect):
             try:
                 _pour(bytes(one.embedding), answer, place if one.index is None else one.index)
             except (ValueError, OverflowError, struct.error):
-                answer.fail(EngineDead(BROKEN))
+                answer.fail(BrokenAnswer(BROKEN))
         if told.usage is not None:
             answer.count(told.usage.as_usage())
         answer.complete()

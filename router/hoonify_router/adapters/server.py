@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.chat_dialect import ChatDialect
@@ -24,6 +24,7 @@ from hoonify_router.types import HomeView, Task
 
 log = logging.getLogger(__name__)
 
+_LINE_ENDS = str.maketrans("", "", "\r\n\0")
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -131,6 +132,12 @@ class _Target:
         }
 
 
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return lines of a head; whatever a plugin has put there, each stays one line."""
+    lines = [f"{name}: {value}".translate(_LINE_ENDS) for name, value in headers.items()]
+    return "".join([f"{line}\r\n" for line in lines]).encode("latin-1", "replace")
+
+
 class ServerAdapter(Adapter):
     """Holds one pool of connections per origin.
 
@@ -150,9 +157,10 @@ class ServerAdapter(Adapter):
         home = job.home
         target = self._targets.get((home.address, home.api_key)) or self._aim(home)
         body = request_body(job.request, job.body, home.served_name)
-        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+        head = b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target.heads[job.request.task],
             job.request_id.encode("ascii"),
+            _lines(job.headers) if job.headers else b"",
             len(body),
         )
         return target.pool.send(head + body, Intake(answer, job), job.connect)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hoonify_router.adapters.dialects import BROKEN, Dialect
 from hoonify_router.adapters.moulds import Mould, learn
-from hoonify_router.errors import EngineDead
+from hoonify_router.errors import BrokenAnswer
 from hoonify_router.stream import EventStream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -55,7 +55,7 @@ class EventReader:
             mould = self._mould
         self._pass(texts)
         if len(self._rest) > MAX_EVENT_BYTES:
-            self._answer.fail(EngineDead(BROKEN))
+            self._answer.fail(BrokenAnswer(BROKEN))
             self._rest = b""
 
     def _pass(self, texts: list[bytes]) -> None:

@@ -17,7 +17,7 @@ from hoonify_router.adapters.dialects import (
 )
 from hoonify_router.adapters.moulds import TEXT, Shape
 from hoonify_router.answer import Answer
-from hoonify_router.errors import EngineDead
+from hoonify_router.errors import BrokenAnswer
 from hoonify_router.logprobs import as_number
 from hoonify_router.types import Task
 
@@ -67,7 +67,7 @@ class TextDialect(Dialect):
         try:
             completion = _decode(data)
         except UNREADABLE:
-            answer.fail(EngineDead(BROKEN))
+            answer.fail(BrokenAnswer(BROKEN))
             return False
         if (completion.error is not None or completion.choices is None) and complain(
             completion, data, self.task, answer

@@ -19,6 +19,7 @@ from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
 from hoonify_router.api.engines import Engine, Metered, ProgressCallback
 from hoonify_router.api.extras import APIHandler, APIRoute, BackendEvent, Command, Result, Route
 from hoonify_router.api.middleware import (
+    HomeCall,
     Middleware,
     MiddlewareSpec,
     Phase,
@@ -26,6 +27,7 @@ from hoonify_router.api.middleware import (
     Principal,
     RequestContext,
 )
+from hoonify_router.api.vitals import HomeVitals, Measurement, MiddlewareTime, Vitals
 from hoonify_router.config.model import HomeConfig, LoadedConfig, ModelConfig
 
 API_VERSION = (1, 0)
@@ -46,11 +48,15 @@ __all__ = [
     "Candidate",
     "Command",
     "Engine",
+    "HomeCall",
     "HomeConfig",
+    "HomeVitals",
     "LoadedConfig",
+    "Measurement",
     "Metered",
     "Middleware",
     "MiddlewareSpec",
+    "MiddlewareTime",
     "ModelConfig",
     "Phase",
     "PluginContext",
@@ -61,6 +67,7 @@ __all__ = [
     "Route",
     "ServerBackend",
     "Unavailable",
+    "Vitals",
     "WorkerBackend",
     "hookimpl",
 ]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from hoonify_router.api.vitals import Vitals
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.errors import RouterError
 from hoonify_router.types import HomeView, InferenceRequest, Usage
@@ -47,6 +48,25 @@ class Principal:
 
 
 @dataclass(slots=True)
+class HomeCall:
+    """One home that was asked for a request; times are ``time.perf_counter()`` seconds.
+
+    Args:
+        home: Which.
+        started: When.
+        first_at: When its first real event came, if one did.
+        ended: When it was over.
+        error: Why it failed, if it did.
+    """
+
+    home: HomeView
+    started: float
+    first_at: float | None = None
+    ended: float = 0.0
+    error: RouterError | None = None
+
+
+@dataclass(slots=True)
 class RequestContext:
     """One request on its way through the router; middleware reads it and leaves its own in ``state``.
 
@@ -54,6 +74,7 @@ class RequestContext:
     body, ``None`` before that and where there is none; ``prompt_estimate`` is about how many tokens its prompt has,
     by its size. ``attempts`` counts the homes that were asked; ``home`` is the last of them. ``usage`` is as the engine
     counted; where an answer was cut short and its engine does not tell, it is what was seen of it.
+    ``calls`` are all homes that were asked; ``outgoing_headers`` go to those that are HTTP servers.
     """
 
     request_id: str
@@ -75,6 +96,8 @@ class RequestContext:
     first_token_at: float | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    calls: list[HomeCall] = field(default_factory=list)
+    outgoing_headers: dict[str, str] = field(default_factory=dict)
 
 
 class Middleware:
@@ -126,12 +149,15 @@ class PluginContext:
             label ``api_key`` is special: the banner's examples use that key.
         runtime_dir: Folder, ours alone, that all processes of one ``serve`` share and that goes with it; ``None``
             outside of ``serve``.
+        vitals: Tells how this gateway does, from its start on; nothing in any other process. Cheap enough for
+            every second, not for every request.
     """
 
     loaded: LoadedConfig
     log: logging.Logger
     announcements: dict[str, str] = field(default_factory=dict)
     runtime_dir: Path | None = None
+    vitals: Callable[[], Vitals] = Vitals
 
     @property
     def state_dir(self) -> Path:

@@ -13,11 +13,13 @@ from hoonify_router.loader.assembly import (
     plugin_context,
 )
 from hoonify_router.loader.discovery import load_plugins
+from hoonify_router.loader.measurements import Measurements
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins, names_in
 from hoonify_router.loader.suggestions import did_you_mean, explain
 
 __all__ = [
     "Failure",
+    "Measurements",
     "PluginInfo",
     "Plugins",
     "build_balancers",

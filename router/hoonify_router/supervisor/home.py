@@ -73,6 +73,8 @@ class Home(ABC):
             retry_after=retry_after,
             progress=life.progress,
             capabilities=self.capabilities if ready else None,
+            starts=life.starts,
+            load_seconds=life.load_seconds,
         )
 
     @property

@@ -84,6 +84,7 @@ class Life:
         reason: Why it does not serve, for clients.
         detail: The same for the operator.
         starts: How often it has been started.
+        load_seconds: How long its last start took until it was ready.
     """
 
     state: HomeState = "stopped"
@@ -98,6 +99,7 @@ class Life:
     reason: str = ""
     detail: str = ""
     starts: int = 0
+    load_seconds: float | None = None
 
 
 def _enter(life: Life, state: HomeState, now: float) -> Life:
@@ -126,7 +128,8 @@ def progressed(life: Life, now: float, stage: str, done: int, total: int) -> Lif
 
 def became_ready(life: Life, now: float) -> Life:
     """Note that the home has answered its warm-up request."""
-    return replace(_enter(life, "ready", now), reason="", detail="")
+    ready = _enter(life, "ready", now)
+    return replace(ready, reason="", detail="", load_seconds=now - life.began)
 
 
 def heartbeat(life: Life, now: float, step_age: float) -> Life:

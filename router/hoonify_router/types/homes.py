@@ -60,6 +60,8 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
         retry_after: Seconds until another try makes sense.
         progress: ``(stage, done, total)`` while loading.
         capabilities: Told by the engine once ready.
+        starts: How often its engine has been started.
+        load_seconds: How long its last start took until it was ready.
     """
 
     id: str
@@ -77,6 +79,8 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
     retry_after: float | None = None
     progress: tuple[str, int, int] | None = None
     capabilities: Capabilities | None = None
+    starts: int = 0
+    load_seconds: float | None = None
 
 
 class RoutingTable(Struct, omit_defaults=True, frozen=True):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.plugins.metrics.reading import Told
 
 import hoonify_plugins.metrics as plugin
+from hoonify_plugins.metrics.board import Board, Description
 from hoonify_plugins.metrics.exposition import Exposition
-from hoonify_router.api import PluginContext
+from hoonify_router.api import HomeVitals, PluginContext, Vitals
 from hoonify_router.config.model import Config, LoadedConfig
+from hoonify_router.errors import AuthenticationFailed, MissingAPIKey
+from hoonify_router.types import HomeView
 
 GATEWAY = """
 import logging, sys
@@ -32,34 +34,61 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def context(folder: Path, *pipeline: str) -> PluginContext:
-    config = Config(models={}, pipeline=list(pipeline))
+def context(folder: Path, *pipeline: str, **settings: str) -> PluginContext:
+    config = Config(models={}, pipeline=list(pipeline), plugins={"metrics": settings})
     loaded = LoadedConfig(folder / "router.yaml", config, folder)
     return PluginContext(loaded, logging.getLogger(), runtime_dir=folder)
 
 
-def gateway(folder: Path, requests: int, *before: str) -> subprocess.CompletedProcess[str]:
-    """Let a process count requests and end."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PROMETHEUS")}
-    return subprocess.run(
-        [sys.executable, "-c", "\n".join([*before, GATEWAY]), str(folder), str(requests)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment,
-    )
+class Asked:
+    """A request for metrics."""
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = headers
 
 
 def test_processes_are_added_up(tmp_path: Path) -> None:
     """None is forgotten when it ends, and nothing counts twice."""
-    for requests in (3, 4):
-        done = gateway(tmp_path, requests)
-        assert done.returncode == 0, done.stderr
-    text = Exposition(tmp_path / plugin.NAME).text().decode()
-    (count,) = re.findall(r"^hoonify_requests_total\{.*\} (\S+)$", text, re.MULTILINE)
-    assert float(count) == 7
-    assert "# TYPE hoonify_requests_total counter" in text
+    processes = [
+        subprocess.Popen([sys.executable, "-c", GATEWAY, str(tmp_path), str(requests)])
+        for requests in (3, 4)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    told = Told(Exposition(tmp_path / plugin.NAME).text())
+    assert sum(s.value for s in told.samples if s.name == "hoonify_requests_total") == 7
+
+
+def test_how_numbers_of_processes_become_one(tmp_path: Path) -> None:
+    """Counters and buckets add up, gauges of the living too, and what all know alike is told once."""
+    boards = [Board(tmp_path) for _ in range(3)]
+    for number, board in enumerate(boards, 1):
+        board.cells(Description("a_total", "counter", "A."))[0] = number
+        board.cells(Description("b", "gauge", "B."))[0] = number
+        board.cells(Description("c", "gauge", "C.", join="max"))[0] = number
+        cells = board.cells(Description("d", "histogram", "D.", bounds=(1.0, 2.0)))
+        cells[0], cells[2], cells[-1] = 1.0, 2.0, 7.0
+    boards[2].close()
+    told = Told(Exposition(tmp_path).text())
+    assert (told.value("a_total"), told.value("b"), told.value("c")) == (6, 3, 2)
+    buckets = [told.value("d_bucket", le=bound) for bound in ("1.0", "2.0", "+Inf")]
+    assert buckets == [3, 3, 9]
+    assert (told.value("d_count"), told.value("d_sum")) == (9, 21)
+
+
+def test_the_gateway_that_answers_tells_of_homes(tmp_path: Path) -> None:
+    """Each has exactly one state; loads are told where there were any."""
+    ready = HomeView("p/0", "p", "echo", "worker", "ready", starts=2, load_seconds=1.5)
+    away = HomeView("p/1", "p", "openai", "server", "failed")
+    vitals = Vitals((HomeVitals(ready), HomeVitals(away)))
+    told = Told(Exposition(tmp_path).text(vitals))
+    states = [s.labels for s in told.samples if s.name == "hoonify_home_state" and s.value]
+    assert states == [
+        {"model": "p", "home": "p/0", "state": "ready"},
+        {"model": "p", "home": "p/1", "state": "failed"},
+    ]
+    assert told.value("hoonify_home_starts_total", model="p", home="p/0") == 2
+    assert told.value("hoonify_home_load_seconds", model="p", home="p/0") == 1.5
+    assert len(told.labels("hoonify_home_load_seconds")) == 1
 
 
 def test_nothing_counted_is_an_empty_page(tmp_path: Path) -> None:
@@ -74,25 +103,40 @@ def test_without_the_plugin_in_the_pipeline_there_is_no_page(tmp_path: Path) -> 
     assert plugin.hoonify_register_routes(context(tmp_path)) == []
 
 
-def test_a_library_that_was_imported_too_early_is_an_error(tmp_path: Path) -> None:
-    """Each gateway would tell its own numbers only, and nobody would notice."""
-    done = gateway(tmp_path, 1, "import prometheus_client")
-    assert done.returncode != 0
-    assert "another plugin imported prometheus_client" in done.stderr
-
-
 async def test_the_page_is_what_prometheus_reads(tmp_path: Path) -> None:
     """Its content type names the format and its version."""
     (route,) = plugin.hoonify_register_routes(context(tmp_path, "metrics"))
-    request: Any = None
-    answer = await route.handler(request)
+    answer = await route.handler(Asked())
     assert answer.status == 200
     assert answer.content_type.startswith("text/plain; version=")
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({}, MissingAPIKey),
+        ({"authorization": "Bearer wrong"}, AuthenticationFailed),
+        ({"authorization": "s3cret"}, AuthenticationFailed),
+        ({"authorization": "Bearer s3crét"}, AuthenticationFailed),
+        ({"authorization": "Bearer s3cret"}, None),
+    ],
+)
+async def test_the_page_may_want_a_token(
+    tmp_path: Path, headers: dict[str, str], error: type[Exception] | None
+) -> None:
+    """Its own: no key of the router's opens it."""
+    (route,) = plugin.hoonify_register_routes(context(tmp_path, "metrics", token="s3cret"))
+    if error is None:
+        assert (await route.handler(Asked(**headers))).status == 200
+    else:
+        with pytest.raises(error):
+            await route.handler(Asked(**headers))
 
 
 def test_the_middleware_is_offered(tmp_path: Path) -> None:
     """Under the name that a pipeline says."""
     (spec,) = plugin.hoonify_register_middleware()
     assert spec.name == "metrics"
+    unknown: dict[str, Any] = {"size": 1}
     with pytest.raises(TypeError):
-        spec.settings(size=1)
+        spec.settings(**unknown)

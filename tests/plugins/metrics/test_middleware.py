@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from tests.plugins.metrics.reading import Told
 
-from hoonify_plugins.metrics.instruments import Instruments
+from hoonify_plugins.metrics.board import Board
+from hoonify_plugins.metrics.exposition import Exposition
 from hoonify_plugins.metrics.middleware import MetricsMiddleware
-from hoonify_router.api import RequestContext
-from hoonify_router.errors import Cancelled, EngineDead, InvalidJSON, RouterError
+from hoonify_router.api import HomeCall, RequestContext, Result
+from hoonify_router.errors import (
+    BrokenAnswer,
+    Cancelled,
+    EngineDead,
+    InvalidJSON,
+    ModelUnavailable,
+    Overloaded,
+    RateLimited,
+    RouterError,
+    UnfinishedAnswer,
+)
 from hoonify_router.types import (
     ChatRequest,
     CompletionRequest,
@@ -22,6 +34,7 @@ from hoonify_router.types import (
 )
 
 HOME = HomeView("parrot/1", "parrot", "echo", "worker", "ready")
+AWAY = HomeView("parrot/0", "parrot", "echo", "worker", "ready")
 CHAT = ChatRequest("parrot", [Message("user", "hi")])
 STREAM = ChatRequest("parrot", [Message("user", "hi")], stream=True)
 WAYS = {
@@ -34,30 +47,43 @@ WAYS = {
 class Meter:
     """A middleware whose clock stands at 110 s, and what it has counted."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        instruments = Instruments(self.registry)
-        self.middleware = MetricsMiddleware(instruments, frozenset({"parrot"}), lambda: 110.0)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.middleware = MetricsMiddleware(
+            lambda: Board(folder), frozenset({"parrot"}), clock=lambda: 110.0
+        )
+
+    def begin(self, request: InferenceRequest | None) -> RequestContext:
+        """Let a request in that came at 100 s."""
+        ctx = RequestContext("r", "POST", "/v1/chat/completions", {}, "", 100.0, request=request)
+        self.middleware.on_request(ctx)
+        return ctx
 
     def count(self, request: InferenceRequest | None, **fields: Any) -> RequestContext:
-        """Settle a request that began at 100 s."""
-        ctx = RequestContext("r", "POST", "/v1/chat/completions", {}, "", 100.0, request=request)
-        for name, value in {"home": HOME, "status": 200, "attempts": 1, **fields}.items():
+        """Settle one."""
+        ctx = self.begin(request)
+        calls = [HomeCall(HOME, 101.0, ended=109.0, error=fields.get("error"))]
+        given = {"home": HOME, "status": 200, "calls": calls, **fields}
+        for name, value in given.items():
             setattr(ctx, name, value)
         self.middleware.on_finally(ctx)
         return ctx
 
+    @property
+    def told(self) -> Told:
+        return Told(Exposition(self.folder).text())
+
     def read(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(name, labels)
+        return self.told.value(name, **labels)
 
     def labels(self, name: str) -> list[dict[str, str]]:
-        return [s.labels for m in self.registry.collect() for s in m.samples if s.name == name]
+        return self.told.labels(name)
 
 
 @pytest.fixture
-def meter() -> Meter:
+def meter(tmp_path: Path) -> Meter:
     """Return a fresh one."""
-    return Meter()
+    return Meter(tmp_path)
 
 
 def test_a_good_answer_is_counted_and_timed(meter: Meter) -> None:
@@ -72,7 +98,9 @@ def test_a_good_answer_is_counted_and_timed(meter: Meter) -> None:
     tokens = "gen_ai_client_token_usage_sum"
     assert meter.read(tokens, **WAYS, gen_ai_token_type="input") == 30
     assert meter.read(tokens, **WAYS, gen_ai_token_type="output") == 11
-    assert meter.read("hoonify_attempts_total", model="parrot") == 1
+    assert meter.read("hoonify_attempts_total", model="parrot", home="parrot/1") == 1
+    call = "gen_ai_client_operation_duration_seconds_sum"
+    assert meter.read(call, **WAYS, home="parrot/1", error_type="") == 8
     assert meter.labels("hoonify_failovers_total") == []
     assert meter.labels("hoonify_stream_endings_total") == []
 
@@ -114,13 +142,77 @@ def test_what_has_no_model_is_counted_as_a_request_only(meter: Meter) -> None:
     assert meter.labels("gen_ai_server_request_duration_seconds_sum") == []
 
 
-def test_failovers_are_the_homes_after_the_first(meter: Meter) -> None:
-    """Three homes asked are two failovers."""
-    meter.count(CHAT, attempts=3)
-    meter.count(CHAT, attempts=1)
-    meter.count(CHAT, attempts=0, home=None, status=503, error=EngineDead("none"))
-    assert meter.read("hoonify_attempts_total", model="parrot") == 4
-    assert meter.read("hoonify_failovers_total", model="parrot") == 2
+def test_failovers_name_the_home_that_failed(meter: Meter) -> None:
+    """And why; each call is timed by itself."""
+    calls = [
+        HomeCall(AWAY, 100.0, ended=101.0, error=ModelUnavailable("gone")),
+        HomeCall(HOME, 101.0, ended=104.0),
+    ]
+    meter.count(CHAT, calls=calls)
+    meter.count(CHAT)
+    meter.count(CHAT, calls=[], home=None, status=503, error=EngineDead("none"))
+    assert meter.read("hoonify_attempts_total", model="parrot", home="parrot/0") == 1
+    assert meter.read("hoonify_attempts_total", model="parrot", home="parrot/1") == 2
+    (told,) = meter.labels("hoonify_failovers_total")
+    assert told == {"model": "parrot", "home": "parrot/0", "error_type": "model_unavailable"}
+    seconds = "gen_ai_client_operation_duration_seconds_sum"
+    assert meter.read(seconds, **WAYS, home="parrot/0", error_type="model_unavailable") == 1
+    assert meter.read(seconds, **WAYS, home="parrot/1", error_type="") == 11
+
+
+@pytest.mark.parametrize(
+    ("error", "first_at", "kind"),
+    [
+        (BrokenAnswer("x"), None, "broken"),
+        (UnfinishedAnswer("x"), 102.0, "unfinished"),
+        (EngineDead("x"), 102.0, "cut_off"),
+        (EngineDead("x"), None, None),
+        (Overloaded("x"), None, None),
+    ],
+)
+def test_answers_that_engines_broke_are_counted_by_how(
+    meter: Meter, error: RouterError, first_at: float | None, kind: str | None
+) -> None:
+    """One that never began was not broken."""
+    call = HomeCall(HOME, 101.0, first_at=first_at, ended=109.0, error=error)
+    meter.count(STREAM, error=error, status=error.status, calls=[call])
+    kinds = [told["kind"] for told in meter.labels("hoonify_broken_answers_total")]
+    assert kinds == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("error", [RateLimited("slow down"), Overloaded("full")])
+def test_refusals_for_limits_are_counted_by_code(meter: Meter, error: RouterError) -> None:
+    """Whether the key is over its limit or the model is full, also where no model was asked."""
+    meter.count(CHAT, status=429, error=error, calls=[])
+    meter.count(None, status=429, error=error, home=None, calls=[])
+    for model in ("parrot", ""):
+        told = {"model": model, "code": error.code}
+        assert meter.read("hoonify_rate_limit_refusals_total", **told) == 1
+
+
+def test_requests_in_flight_come_back_to_zero(meter: Meter) -> None:
+    """Also those whose client left, and those that were refused."""
+    first, second = meter.begin(CHAT), meter.begin(STREAM)
+    meter.begin(None)
+    assert meter.read("hoonify_requests_in_flight", model="parrot") == 2
+    second.error, second.status = Cancelled("left"), 499
+    for ctx in (first, second, first):  # to settle twice is not possible, and does no harm
+        meter.middleware.on_finally(ctx)
+    assert meter.read("hoonify_requests_in_flight", model="parrot") == 0
+
+
+def test_a_status_that_a_plugin_made_up_is_one_label(meter: Meter) -> None:
+    """HTTP's own have their numbers."""
+    assert Result("x", 299).status == 299
+    for status in (200, 299, 298):
+        meter.count(None, status=status, home=None, calls=[])
+    statuses = {told["status"] for told in meter.labels("hoonify_requests_total")}
+    assert statuses == {"200", "other"}
+
+
+def test_there_is_always_a_number_of_untruthful_streams(meter: Meter) -> None:
+    """An alarm on what is not there never rings."""
+    assert meter.read("hoonify_untruthful_streams_total") == 0
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,28 @@ async def test_a_job_is_one_request(upstream: Upstream, adapter: ServerAdapter) 
     assert json.loads(mail.sent[0])["choices"][0]["message"]["content"] == "yes"
 
 
+async def test_headers_of_middleware_go_to_the_home(
+    upstream: Upstream, adapter: ServerAdapter
+) -> None:
+    """Each is one line, whatever is in it."""
+    heads = []
+
+    async def script(session: Session) -> None:
+        heads.append((await session.request())[0])
+        body = b'{"choices":[{"message":{"content":"yes"},"finish_reason":"stop"}]}'
+        await session.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await session.left()
+
+    upstream.script = script
+    task = job(home(upstream.url))
+    task.headers = {"traceparent": "00-ab-cd-01", "tracestate": "a=b\r\nx-evil: 1"}
+    answer, _ = await ask(adapter, task)
+    assert answer.error is None
+    lines = heads[0].decode().split("\r\n")
+    assert "traceparent: 00-ab-cd-01" in lines
+    assert "tracestate: a=bx-evil: 1" in lines
+
+
 async def test_a_home_without_a_key_gets_none(upstream: Upstream, adapter: ServerAdapter) -> None:
     """The client's own key is never passed on."""
     heads = []

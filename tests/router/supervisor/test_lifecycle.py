@@ -35,6 +35,9 @@ def test_a_good_start() -> None:
     assert life.progress == ("reading", 1, 10)
     life = lifecycle.became_ready(life, 4.0)
     assert (life.state, life.progress, life.since) == ("ready", None, 4.0)
+    assert life.load_seconds == 3.0
+    again = lifecycle.start(lifecycle.failed(life, 5.0, CRASH, LIMITS), 6.0)
+    assert (again.load_seconds, again.starts) == (3.0, 2)
 
 
 def test_cool_down_doubles_up_to_five_minutes() -> None:

@@ -1,0 +1,84 @@
+"""How one gateway process does, for plugins that tell it on: metrics, dashboards, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hoonify_router.types import Health, HomeView
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeVitals:
+    """A home as this gateway sees it.
+
+    Args:
+        home: As the last routing table has it.
+        in_flight: Requests of this gateway process that are there now.
+        breaker: State of this process's circuit breaker for it.
+        load: How the engine does, as it last said; ``None`` where it does not tell.
+    """
+
+    home: HomeView
+    in_flight: int = 0
+    breaker: BreakerState = "closed"
+    load: Health | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MiddlewareTime:
+    """How long requests were in one middleware since this process started, its waiting included.
+
+    Args:
+        name: What ``pipeline:`` calls it.
+        phase: The phase in which it is asked, in lower case, or ``settle`` for ``on_finally``.
+        calls: How often.
+        seconds: How long altogether.
+    """
+
+    name: str
+    phase: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number that a plugin tells of itself, for ``hoonify_collect_metrics``.
+
+    The numbers of several gateway processes add up.
+
+    Args:
+        name: As Prometheus wants it, such as ``office_hours_refusals_total``; a counter's ends in ``_total``.
+        help: What it tells, one sentence.
+        value: The number now; a counter's never goes down.
+        kind: Which of the two it is.
+        labels: What distinguishes it from others of the same name; nothing that a client made up.
+    """
+
+    name: str
+    help: str
+    value: float
+    kind: Literal["counter", "gauge"] = "gauge"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How this gateway process does at the moment.
+
+    Args:
+        homes: All homes of the routing table.
+        middleware: Where requests spent time in the pipeline.
+        measurements: What plugins tell of themselves.
+        cut_streams: Streams since the start that ended with neither a finish nor an error although the client
+            was there. The router exists to keep this at 0.
+    """
+
+    homes: tuple[HomeVitals, ...] = ()
+    middleware: tuple[MiddlewareTime, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    cut_streams: int = 0
