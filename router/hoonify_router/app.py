@@ -279,12 +279,17 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
 
 
 def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:
-    """Say once when whoever reaches this machine may use its engines."""
+    """Say once when whoever reaches the door may use the engines, unless the operator has said that it is meant."""
+    server = launch.loaded.config.server
     asks = any(one.phase is Phase.AUTHENTICATE for one in middleware)
-    if launch.public and not asks and runfile.first_time(launch.runtime_dir, "open-door"):
-        server = launch.loaded.config.server
-        told = "%s:%d is open to other machines, and nothing in `pipeline:` asks for a key (api_keys would)"
-        log.warning(told, server.host, server.port)
+    if asks or server.allow_anonymous or not runfile.first_time(launch.runtime_dir, "open-door"):
+        return
+    whom = "other machines" if launch.public else "whoever is on this machine"
+    told = (
+        "NO KEYS: %s:%d is open to %s, for nothing in `pipeline:` asks for a key (api_keys would);"
+        " if that is meant, say `allow_anonymous: true` under `server:`"
+    )
+    log.warning(told, server.host, server.port, whom)
 
 
 async def _connect(client: SupervisorClient) -> None:

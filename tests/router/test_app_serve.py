@@ -91,27 +91,31 @@ def hoonify_shape_error(error, context):
 
 
 @pytest.mark.parametrize(
-    ("public", "phase", "warned"),
+    ("fields", "phase", "whom"),
     [
-        (True, None, True),
-        (True, Phase.OBSERVE, True),
-        (True, Phase.AUTHENTICATE, False),
-        (False, None, False),
+        ({"public": True}, None, "other machines"),
+        ({"public": True}, Phase.OBSERVE, "other machines"),
+        ({"public": True}, Phase.AUTHENTICATE, None),
+        ({}, None, "whoever is on this machine"),
+        ({"public": True, "meant": True}, None, None),
+        ({"meant": True}, None, None),
     ],
 )
 def test_an_open_door_is_worth_a_warning(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    public: bool,
+    fields: dict[str, bool],
     phase: Phase | None,
-    warned: bool,
+    whom: str | None,
 ) -> None:
-    """Once per router, however many gateways it has, and only where anybody may come in."""
-    config = Config(models={}, server=ServerConfig(host="0.0.0.0"))
+    """Once per router, however many gateways it has, unless the operator has said that it is meant."""
+    config = Config(
+        models={}, server=ServerConfig(host="0.0.0.0", allow_anonymous="meant" in fields)
+    )
     loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path)
-    launch = app.Launch(loaded, "http://127.0.0.1:8000", tmp_path, public=public)
+    launch = app.Launch(loaded, "http://127.0.0.1:8000", tmp_path, public="public" in fields)
     middleware = [] if phase is None else [type("Some", (Middleware,), {"phase": phase})()]
     for _ in range(2):
         app._warn_of_open_door(launch, middleware)
-    assert len(caplog.records) == warned
-    assert "0.0.0.0:8000 is open to other machines" in caplog.text or not warned
+    assert len(caplog.records) == (whom is not None)
+    assert whom is None or f"0.0.0.0:8000 is open to {whom}" in caplog.text

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument("--name", required=True, type=words.name, help="what its owner calls it")
     create.add_argument(
-        "--plan", required=True, help="its plan, one of `plugins: api_keys: plans:`"
+        "--plan",
+        required=True,
+        help="its plan, one of `plugins: rate_limits: plans:`, or of `plugins: api_keys: plans:`",
     )
     create.add_argument("--owner", type=words.name, help="whose it is")
     create.add_argument(

@@ -14,6 +14,7 @@ from hoonify_plugins.database.address import problems_of as problems_of_address
 from hoonify_router.api import LoadedConfig
 
 NAME = "api_keys"
+_PLANS = ["free", "standard", "unlimited"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _Word = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -50,9 +51,13 @@ class APIKeysSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
             " `postgresql://user:${PASSWORD}@host/database`. Default: hoonify.db in the state folder."
         ),
     ] = None
-    plans: Annotated[list[_Word], _says("Plans that a key may be on.", min_length=1)] = field(
-        default_factory=lambda: ["free", "standard", "unlimited"]
-    )
+    plans: Annotated[
+        list[_Word],
+        _says(
+            "Plans that a key may be on. Default: those of `rate_limits`, or else free, standard and unlimited.",
+            min_length=1,
+        ),
+    ] = field(default_factory=_PLANS.copy)
     keys: Annotated[list[DeclaredKey], _says("Keys by their hash, beside those in the store.")] = (
         field(default_factory=list)
     )
@@ -69,8 +74,19 @@ class APIKeysSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 def settings_in(loaded: LoadedConfig) -> APIKeysSettings:
-    """Return the settings that a checked configuration holds."""
-    return msgspec.convert(loaded.config.plugins.get(NAME, {}), APIKeysSettings)
+    """Return the settings that a checked configuration holds, with the plans that there are."""
+    given = loaded.config.plugins.get(NAME, {})
+    settings = msgspec.convert(given, APIKeysSettings)
+    if "plans" not in given:
+        settings.plans = _plans_with_limits(loaded)
+    return settings
+
+
+def _plans_with_limits(loaded: LoadedConfig) -> list[str]:
+    """Return the plans that the plugin ``rate_limits`` is told of, if it is: nobody should have to list them twice."""
+    limits = loaded.config.plugins.get("rate_limits", {})
+    plans = limits.get("plans") if isinstance(limits, dict) else None
+    return list(plans) if isinstance(plans, dict) and plans else _PLANS.copy()
 
 
 def problems_of(settings: APIKeysSettings) -> list[str]:

@@ -54,7 +54,7 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
         settings = msgspec.convert(loaded.config.plugins.get(NAME, {}), RateLimitsSettings)
     except msgspec.ValidationError:
         return []  # the router has told it already
-    problems = []
+    problems = _strange_plans(settings, loaded)
     if settings.store != MEMORY and not settings.store.startswith(REDIS_URLS):
         problems.append(
             f"plugins.{NAME}.store: expected memory or a URL such as redis://host:6379/0"
@@ -64,3 +64,26 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
             f"plugins.{NAME}.store: needs the extra `redis`: pip install 'hoonify-router[redis]'"
         )
     return problems
+
+
+def _strange_plans(settings: RateLimitsSettings, loaded: LoadedConfig) -> list[str]:
+    """Compare the plans with those that ``api_keys`` lists, if it does: a key on a plan without limits set up is
+    refused, and limits that no key can have are a mistake in a name."""
+    keys = loaded.config.plugins.get("api_keys", {})
+    listed = keys.get("plans") if isinstance(keys, dict) else None
+    both = {NAME, "api_keys"}.issubset(loaded.config.pipeline)
+    if not both or not isinstance(listed, list) or not listed:
+        return []
+    known = ", ".join(settings.plans)
+    missing = [name for name in listed if name not in settings.plans]
+    unused = [name for name in settings.plans if name not in listed]
+    return [
+        *(
+            f"plugins.api_keys.plans: {name!r} has no limits in plugins.{NAME}.plans ({known})"
+            for name in missing
+        ),
+        *(
+            f"plugins.{NAME}.plans: no key can be on {name!r}, which plugins.api_keys.plans does not list"
+            for name in unused
+        ),
+    ]

@@ -42,8 +42,14 @@ class Plan(Limits, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
 class RateLimitsSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Rate limits."""
 
-    plans: Annotated[dict[str, Plan], _says("Limits by plan; `unlimited: {}` has none.")] = field(
-        default_factory=lambda: {"unlimited": Plan()}
+    plans: Annotated[
+        dict[str, Plan], _says("Limits by plan; `unlimited: {}` has none.", min_length=1)
+    ] = field(
+        default_factory=lambda: {
+            "free": Plan(requests_per_minute=60, tokens_per_minute=40_000),
+            "standard": Plan(requests_per_minute=600, tokens_per_minute=400_000),
+            "unlimited": Plan(),
+        }
     )
     store: Annotated[
         str,

@@ -34,6 +34,12 @@ class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
         _says("Where keys and other state live; default: var/ beside this file."),
     ] = None
     max_body_bytes: Annotated[int, _says("Largest request body.", ge=1024)] = 16 * 1024 * 1024
+    allow_anonymous: Annotated[
+        bool,
+        _says(
+            "Say that it is meant when nothing in `pipeline:` asks for a key; else a start warns."
+        ),
+    ] = False
     ping_interval: Annotated[
         Duration, _says("A waiting stream gets an SSE comment this often; 0 turns it off.")
     ] = Duration(15)

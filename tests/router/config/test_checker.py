@@ -57,7 +57,7 @@ Problems = Callable[..., list[str]]
         pytest.param(
             GOOD + "server: {colour: red}\n",
             [
-                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, ping_interval"
+                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, allow_anonymous, ping_interval"
             ],
             id="unknown-nothing-close",
         ),
