@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from hoonify_router.adapters.base import Adapter, Job
+from hoonify_router.adapters.refusals import with_model_named
 from hoonify_router.answer import Answer
 from hoonify_router.api import HomeCall, RequestContext
 from hoonify_router.catalog import Catalog, Model
@@ -129,6 +130,7 @@ class Serving:
                 if (trouble := answer.error) is None:
                     return answer
                 tried.append(place.home.id)
+                trouble = with_model_named(trouble, place.home.served_name, request.model)
                 if candidate is not model and isinstance(trouble, _NOT_FOR_THIS_MODEL):
                     break
                 if answer.begun or not isinstance(trouble, _ELSEWHERE):

@@ -128,6 +128,16 @@ async def test_the_clients_own_mistakes_are_tried_once(error: RouterError) -> No
     assert all(place.breaker.closed for place in scene.places.values())
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_names_the_model_that_was_asked_for(stream: bool) -> None:
+    """What it is called at its home is nothing that a client knows."""
+    refused = Unsupported("The model 'org/bird-7b' does not sing.", param="audio")
+    scene = Scene([home("parrot", served_name="org/bird-7b")], parrot=refused)
+    wire, _ = await scene.ask(stream=stream)
+    assert wire.status == 400
+    assert b"The model 'parrot' does not sing." in wire.body
+
+
 async def test_no_more_homes_are_asked_than_the_model_allows() -> None:
     """Each at most once; the client hears the last failure."""
     for attempts, asked in ((1, 1), (3, 3), (10, 5)):

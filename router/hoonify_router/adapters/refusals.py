@@ -131,6 +131,23 @@ def discreet(error: RouterError) -> RouterError:
     return type(error)(FAILED, param=error.param, retry_after=error.retry_after)
 
 
+def with_model_named(error: RouterError, served_name: str, model: str) -> RouterError:
+    """Return a refusal that calls the model as the client does, not as its home does.
+
+    Args:
+        error: What the home refused, and why.
+        served_name: The model as the home calls it; empty if it goes by the catalog's ID.
+        model: The model that the client asked for.
+    """
+    if not served_name or served_name == model or served_name not in error.message:
+        return error
+    name = re.escape(served_name)
+    if served_name.isalpha():  # it may stand there as a word of the language
+        name = rf"(?:(?<=['\"`]){name}(?=['\"`])|(?<=\bmodel ){name}\b)"
+    message = re.sub(rf"(?<![\w./-]){name}(?![\w/-])", lambda _: model, error.message)
+    return type(error)(message, param=error.param, retry_after=error.retry_after)
+
+
 class _Complaint(NamedTuple):
     """What a server says in any of the forms that servers use."""
 

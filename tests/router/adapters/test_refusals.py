@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoonify_router.adapters.refusals import ELSEWHERE, breakdown, discreet, refusal, stream_refusal
+from hoonify_router.adapters.refusals import (
+    ELSEWHERE,
+    breakdown,
+    discreet,
+    refusal,
+    stream_refusal,
+    with_model_named,
+)
 from hoonify_router.adapters.upstream import (
     BadAnswer,
     ConnectFailed,
@@ -234,3 +241,33 @@ def test_an_engine_s_own_failure_is_told_discreetly() -> None:
             assert told.retry_after == 3
     for error in (EngineDead("It ran out of beans."), InvalidRequest("see #/$defs/x, /etc")):
         assert discreet(error) is error
+
+
+@pytest.mark.parametrize(
+    ("served", "told", "read"),
+    [
+        (
+            "org/big-7b",
+            "The model 'org/big-7b' takes no images.",
+            "The model 'mine' takes no images.",
+        ),
+        ("org/big-7b", 'model "org/big-7b": n > 1', 'model "mine": n > 1'),
+        ("org/big-7b", "org/big-7b has no tools.", "mine has no tools."),
+        ("org/big-7b", "Not org/big-7b-instruct, not my.org/big-7b", None),
+        (
+            "big",
+            "The prompt is too big for the model `big`.",
+            "The prompt is too big for the model `mine`.",
+        ),
+        ("big", "For model big: too big.", "For model mine: too big."),
+        ("", "'' is empty", None),
+        ("mine", "The model 'mine' does not.", None),
+    ],
+)
+def test_a_refusal_names_the_model_as_the_client_does(
+    served: str, told: str, read: str | None
+) -> None:
+    """Not as the server knows it; a name that is also a word stays where it may be one."""
+    error = with_model_named(Unsupported(told, param="n"), served, "mine")
+    assert type(error) is Unsupported
+    assert (error.message, error.param) == (read or told, "n")
