@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -58,9 +59,18 @@ def parse_request(ctx: RequestContext, task: Task) -> RouterError | None:
     try:
         check_content_type(ctx.headers.get("content-type"))
         ctx.request = _PARSERS[task](ctx.body)
+    except InvalidJSON as error:
+        return _compressed(ctx.headers.get("content-encoding")) or error
     except RouterError as error:
         return error
     return None
+
+
+def _compressed(encoding: str | None) -> RouterError | None:
+    """Return the refusal of a body that is no JSON because it is compressed."""
+    if (encoding or "identity").strip().lower() == "identity":
+        return None
+    return UnsupportedMediaType("The body must be sent as it is: no Content-Encoding is taken.")
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -97,11 +107,20 @@ def _parse(
             return decode(body)
         except msgspec.ValidationError as error:
             raise explain(str(error), kind, _plain(body)) from None
-    except msgspec.DecodeError as error:
-        what = "There is no body." if not body else f"{error}."
-        raise InvalidJSON(f"The body is not valid JSON. {what}") from None
-    except (RecursionError, UnicodeDecodeError):
-        raise InvalidJSON("The body is not valid JSON that can be read.") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidJSON(f"The body is not valid JSON. {_why(error, body)}") from None
+
+
+def _why(error: Exception, body: bytes) -> str:
+    if not body:
+        return "There is no body."
+    if body.startswith(codecs.BOM_UTF8):
+        return "It begins with a byte order mark."
+    if isinstance(error, RecursionError):
+        return "It is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return "It is not UTF-8."
+    return f"{error}."
 
 
 def _plain(body: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import time
 
 import pytest
@@ -154,6 +155,22 @@ def test_types_are_told_in_json_s_words() -> None:
         parse_chat(body(',"stop":5'))
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "There is no body."),
+        (body(',"user":"\xff"').replace("\xff".encode(), b"\xff"), "It is not UTF-8."),
+        (b"\xef\xbb\xbf" + body(), "It begins with a byte order mark."),
+        (b'{"tools":[' * 20000, "It is nested too deeply."),
+        (body() + b"x", "trailing characters"),
+    ],
+)
+def test_why_it_is_no_json_is_told(data: bytes, why: str) -> None:
+    """So that the client need not guess."""
+    with pytest.raises(InvalidJSON, match=f"The body is not valid JSON. .*{why}"):
+        parse_chat(data)
+
+
 def test_a_complaint_in_new_words_is_still_an_invalid_request() -> None:
     """A later msgspec may say things differently."""
     error = explain("Something new - at `$.messages[0]`", ChatRequest)
@@ -210,6 +227,21 @@ def test_a_problem_waits_until_the_limits_have_counted() -> None:
     ctx.body = body()
     assert parse_request(ctx, "chat") is None
     assert ctx.request is not None
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br, gzip"])
+def test_a_compressed_body_is_named(encoding: str) -> None:
+    """It is not read as broken JSON; ``identity`` is no compression."""
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    ctx = RequestContext("r", "POST", "/", headers, "", time.perf_counter())
+    ctx.body = gzip.compress(body())
+    problem = parse_request(ctx, "chat")
+    assert isinstance(problem, UnsupportedMediaType)
+    assert "Content-Encoding" in problem.message
+    ctx.headers = {**headers, "content-encoding": "identity"}
+    assert isinstance(parse_request(ctx, "chat"), InvalidJSON)
+    ctx.body = body()
+    assert parse_request(ctx, "chat") is None
 
 
 def test_of_a_field_that_comes_twice_the_last_counts() -> None:

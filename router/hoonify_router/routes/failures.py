@@ -78,8 +78,11 @@ class ShapedErrors(ErrorHandler):
         if isinstance(exception, exceptions.MethodNotAllowed):
             return MethodNotAllowed(f"{request.path[:200]} does not take {request.method}.")
         if isinstance(exception, exceptions.PayloadTooLarge):
-            limit = request.app.config.REQUEST_MAX_SIZE
-            return PayloadTooLarge(f"The request is larger than the limit of {limit} bytes.")
+            limits, what = request.app.config, "request is"
+            limit = limits.REQUEST_MAX_SIZE
+            if "header" in str(exception):
+                what, limit = "request's headers are", limits.REQUEST_MAX_HEADER_SIZE
+            return PayloadTooLarge(f"The {what} larger than the limit of {limit} bytes.")
         if isinstance(exception, exceptions.RequestTimeout):
             return RequestTimeout("The request did not come in time.")
         if isinstance(exception, exceptions.ExpectationFailed):

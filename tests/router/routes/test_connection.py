@@ -307,6 +307,16 @@ async def test_every_refusal_has_the_same_shape(
     assert headers["content-type"] == "application/json"
 
 
+async def test_a_head_that_is_too_large_is_told_its_own_limit(open_up: OpenDoor) -> None:
+    """Not that of bodies."""
+    door = await open_up(settings=config(max_body_bytes=54321))
+    _, _, body = await door.ask(POST + b"x: " + b"y" * 20000 + b"\r\n\r\n")
+    message = json.loads(body)["error"]["message"]
+    assert "headers" in message
+    assert "8192" in message
+    assert "54321" not in message
+
+
 async def test_a_wrong_method_is_told_the_right_ones(open_up: OpenDoor) -> None:
     """In the Allow header."""
     door = await open_up()
