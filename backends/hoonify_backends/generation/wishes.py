@@ -57,13 +57,13 @@ def read_bias(
         if not 0 <= token < vocabulary:
             raise InvalidValue(
                 f"logit_bias names the token {name[:20]!r}; this model's go from 0 to {vocabulary - 1}.",
-                param="logit_bias",
+                param=f"logit_bias.{name[:20]}",
             )
         if not (math.isfinite(bias) and abs(bias) <= _MOST_BIAS):
             raise InvalidValue(
                 f"logit_bias must be between -{_MOST_BIAS} and {_MOST_BIAS}, and is {bias:g} for the"
                 f" token {token}.",
-                param="logit_bias",
+                param=f"logit_bias.{name[:20]}",
             )
         biases[token] = bias
     return tuple(biases.items())

@@ -181,4 +181,4 @@ async def test_a_bias_for_a_token_that_does_not_exist_is_refused(start: Start, a
     """By the parameter's name, before anything is sent."""
     with pytest.raises(InvalidValue) as caught:
         await ask(await start(), QUESTION, logit_bias={"1280": 1})
-    assert caught.value.param == "logit_bias"
+    assert caught.value.param == "logit_bias.1280"
