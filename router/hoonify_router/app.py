@@ -38,7 +38,7 @@ from hoonify_router.loader import (
     names_in,
     plugin_context,
 )
-from hoonify_router.logs import configure_logging
+from hoonify_router.logs import configure_logging, warn_of_prompts
 from hoonify_router.orphans import (
     clean_up_after_parent,
     clean_up_in_background,
@@ -110,6 +110,7 @@ def serve(
         workers: Overrides its ``server: workers:``.
     """
     configure_logging()
+    warn_of_prompts()
     config = loaded.config
     server = msgspec.structs.replace(
         config.server,

@@ -10,6 +10,7 @@ from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.chat_dialect import ChatDialect
 from hoonify_router.adapters.dialects import Dialect
 from hoonify_router.adapters.embedding_dialect import EmbeddingDialect
+from hoonify_router.adapters.excerpts import excerpt
 from hoonify_router.adapters.origin import Origin, parse_url
 from hoonify_router.adapters.pool import Pool
 from hoonify_router.adapters.refusals import breakdown, refusal
@@ -47,6 +48,7 @@ class Intake:
         "_headers",
         "_home",
         "_pieces",
+        "_request",
         "_request_id",
         "_size",
         "_status",
@@ -57,6 +59,7 @@ class Intake:
         self._answer = answer
         self._home = job.home.id
         self._request_id = job.request_id
+        self._request = job.request
         self._task = job.request.task
         self._status = 0
         self._headers: dict[bytes, bytes] = {}
@@ -98,7 +101,7 @@ class Intake:
         if self._status != 200:
             error = refusal(self._status, self._headers, body, self._task)
             if error.status >= 500:
-                self._log(f"status {self._status}: {body[:500]!r}")
+                self._log(f"status {self._status}: {excerpt(body, self._request)}")
             answer.fail(error)
         elif isinstance(answer, EventStream) and b'"error"' not in body[:200]:
             self._log("it was asked for a stream and sent none")
