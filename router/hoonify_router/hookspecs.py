@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BackendEvent,
         BalancerSpec,
         Command,
+        ErrorBody,
         Measurement,
         Middleware,
         MiddlewareSpec,
@@ -181,11 +182,14 @@ def hoonify_collect_metrics(  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def hoonify_shape_error(error: RouterError, context: RequestContext) -> dict[str, Any] | None:
+def hoonify_shape_error(
+    error: RouterError, context: RequestContext
+) -> dict[str, Any] | ErrorBody | None:
     """Return the JSON body for an error, or ``None`` to leave it to the next plugin.
 
     Called in the gateway for each failed request, on the event loop: must not block. Status and headers
-    stay the router's.
+    stay the router's, but for the body's type, which an ``ErrorBody`` names. Within a stream, where clients look
+    for an ``error``, a body without one is replaced by OpenAI's.
 
     Example::
 

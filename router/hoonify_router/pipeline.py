@@ -224,7 +224,7 @@ class Pipeline:
         if reply.opened:
             end_with_error(reply, self._shaper.event(error, ctx))
         else:
-            reply.send(error.status, self._shaper.body(error, ctx))
+            reply.send(error.status, *self._shaper.body(error, ctx))
 
     def _say_goodbye(self, reply: Reply) -> None:
         if self._leaving:

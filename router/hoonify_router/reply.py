@@ -13,8 +13,9 @@ from hoonify_router.chunks import PING
 from hoonify_router.errors import ModelUnavailable, Overloaded, RateLimited, RouterError
 from hoonify_router.types import Usage
 
+_JSON = "application/json"
 _JSON_HEADS = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {_JSON}\r\n"
     for status in HTTPStatus
 }
 _STREAM_HEAD = (
@@ -109,11 +110,14 @@ class Reply:
 
     # ------------------------------------------------------------ answers in one piece
 
-    def send(self, status: int, body: bytes) -> None:
-        """Write a whole answer, which is JSON."""
+    def send(self, status: int, body: bytes, content_type: str | None = None) -> None:
+        """Write a whole answer, which is JSON unless its type is given."""
         self.opened = self.ended = True
         if not self.closed:
-            head = f"{_JSON_HEADS[status]}content-length: {len(body)}\r\n{self._rest_of_head()}"
+            first = _JSON_HEADS[status]
+            if content_type is not None:
+                first = first.replace(_JSON, content_type.translate(_LINE_ENDS))
+            head = f"{first}content-length: {len(body)}\r\n{self._rest_of_head()}"
             data = head.encode("latin-1", "replace")
             self._transport.write(data if self.head_only else data + body)
 

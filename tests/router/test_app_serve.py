@@ -83,7 +83,7 @@ def hoonify_shape_error(error, context):
     door = app._gateway_app(app.Launch(loaded, "http://127.0.0.1", tmp_path))
     ctx = RequestContext("req_1", "GET", "/", {}, "", 0.0)
     try:
-        body = door.ctx.gateway.shaper.shape(InvalidRequest("No."), ctx)
+        body = door.ctx.gateway.shaper.shape(InvalidRequest("No."), ctx).content
     finally:
         Sanic.unregister_app(door)
     assert body == {"problem": "No."}

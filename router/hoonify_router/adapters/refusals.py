@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hoonify_router.adapters.upstream import ConnectFailed, ConnectTimedOut, UpstreamError
+from hoonify_router.discretion import tells_of_inside
 from hoonify_router.errors import (
     ConnectTimeout,
     ContextLengthExceeded,
@@ -35,20 +36,9 @@ _TOO_LONG = re.compile(
     r"context.?(length|size|window)|max(imum)?_model_len|longer than the model", re.IGNORECASE
 )
 _NO_MODEL = re.compile(r"model.*(not exist|not found)|(no|unknown) model", re.IGNORECASE)
-_INSIDE = re.compile(
-    r"""[a-z][a-z0-9+.-]*://              # a URL
-    | (?<![\w.<#])(~|\.{0,2})/[\w-]       # a path
-    | [A-Za-z]:\\                         # another path
-    | \b\d{1,3}(\.\d{1,3}){3}\b | \[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:]+\]?  # an address
-    | \b[\w.-]+:[0-9]{4,5}\b             # a host and its port
-    | \blocalhost\b | \b[\w-]+\.(local|internal)\b
-    | \bTraceback\b | \bFile\s" | \bline\s\d+,\sin\b | 0x[0-9a-f]{6,}
-    | \b(sk|hoo|hf)[_-][A-Za-z0-9]{8,}    # a key
-    | \bBearer\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _PARAM = re.compile(r"([a-z_]+)(\[\d+\]|\.[a-z_]+)*")
 _MAX_MESSAGE = 400
+_MAX_PARAM = 100
 
 REFUSED = "The model's engine cannot serve this request."
 FULL = "The model's queue is full."
@@ -195,13 +185,15 @@ def _read(told: Any) -> _Complaint:
 
 
 def _is_ours(param: str) -> bool:
-    match = _PARAM.fullmatch(param)
+    match = _PARAM.fullmatch(param[: _MAX_PARAM + 1])
+    if len(param) > _MAX_PARAM:
+        return False
     return match is not None and match[1] in _FIELDS
 
 
 def _public(message: str, otherwise: str) -> str:
     """Return what clients may read of a server's message: all of it or nothing."""
-    if not message or len(message) > _MAX_MESSAGE or _INSIDE.search(message):
+    if not message or len(message) > _MAX_MESSAGE or tells_of_inside(message):
         return otherwise
     return message if message.isprintable() else otherwise
 

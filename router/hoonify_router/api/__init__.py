@@ -17,7 +17,15 @@ from hoonify_router.api.backends import (
 )
 from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
 from hoonify_router.api.engines import Engine, Metered, ProgressCallback
-from hoonify_router.api.extras import APIHandler, APIRoute, BackendEvent, Command, Result, Route
+from hoonify_router.api.extras import (
+    APIHandler,
+    APIRoute,
+    BackendEvent,
+    Command,
+    ErrorBody,
+    Result,
+    Route,
+)
 from hoonify_router.api.middleware import (
     HomeCall,
     Middleware,
@@ -48,6 +56,7 @@ __all__ = [
     "Candidate",
     "Command",
     "Engine",
+    "ErrorBody",
     "HomeCall",
     "HomeConfig",
     "HomeVitals",

@@ -33,6 +33,19 @@ class Result:
     status: int = 200
 
 
+@dataclass(frozen=True)
+class ErrorBody:
+    """What ``hoonify_shape_error`` may return where its body is not plain ``application/json``.
+
+    Args:
+        content: What msgspec can make JSON of.
+        content_type: What that is.
+    """
+
+    content: Mapping[str, Any]
+    content_type: str = "application/json"
+
+
 APIHandler = Callable[[RequestContext, Mapping[str, str]], Awaitable[Result]]
 """``await handler(ctx, given)``: ``given`` has the parts of the path and of the query by their names. It may raise
 any ``RouterError``, which is the answer then."""

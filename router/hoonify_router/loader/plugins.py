@@ -13,6 +13,7 @@ from msgspec import Struct
 from hoonify_router.api import (
     Backend,
     BalancerSpec,
+    ErrorBody,
     MiddlewareSpec,
     RequestContext,
     ServerBackend,
@@ -158,10 +159,12 @@ class Plugins:
                     exc_info=outcome.error,
                 )
 
-    def shape_error(self, error: RouterError, context: RequestContext) -> dict[str, Any]:
+    def shape_error(
+        self, error: RouterError, context: RequestContext
+    ) -> dict[str, Any] | ErrorBody:
         """Return the JSON body for an error: the first plugin's that gives one, else the envelope."""
         for outcome in self.call("hoonify_shape_error", error=error, context=context):
-            if isinstance(outcome.result, dict):
+            if isinstance(outcome.result, dict | ErrorBody):
                 return outcome.result
             if outcome.error is not None:
                 log.error(

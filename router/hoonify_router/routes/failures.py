@@ -42,10 +42,12 @@ class _Letter(Reply):
 
     status = 500
     body = b""
+    content_type = "application/json"
 
-    def send(self, status: int, body: bytes) -> None:
+    def send(self, status: int, body: bytes, content_type: str | None = None) -> None:
         """Keep it."""
         self.status, self.body = status, body
+        self.content_type = content_type or self.content_type
 
 
 class ShapedErrors(ErrorHandler):
@@ -65,7 +67,7 @@ class ShapedErrors(ErrorHandler):
         letter = _Letter(cast(WriteTransport, request.transport), ctx.response_headers)
         await gateway.pipeline.decline(ctx, letter, error)
         return HTTPResponse(
-            letter.body, letter.status, ctx.response_headers, content_type="application/json"
+            letter.body, letter.status, ctx.response_headers, content_type=letter.content_type
         )
 
     def _translate(
