@@ -32,6 +32,8 @@ async def list_models(request: Request) -> HTTPResponse:
 
 async def show_model(request: Request, model_id: str) -> HTTPResponse:
     """Show one model."""
+    if not model_id:  # a slash at the end
+        return await list_models(request)
     gateway: Gateway = request.app.ctx.gateway
     return await _read(request, gateway, partial(_one_model, gateway, unquote(model_id)))
 

@@ -59,6 +59,12 @@ async def test_the_sdk_lists_models(open_up: OpenDoor) -> None:
     assert "pricing" not in told["data"][1]
 
 
+async def test_a_slash_at_the_end_is_forgiven(open_up: OpenDoor) -> None:
+    """As at every other route: it is no model without a name."""
+    door = await open_up(settings=SETTINGS)
+    assert (await door.get("/v1/models/"))[::2] == (await door.get("/v1/models"))[::2]
+
+
 async def test_a_model_tells_what_it_is_for(open_up: OpenDoor) -> None:
     """What any of its homes does, and the parameters that all of them honour."""
     can = [
