@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -25,7 +25,19 @@ class Mailbox(Protocol):
         """Send status, headers and body."""
 
 
-class WholeAnswer(Answer):
+class Choice(Protocol):
+    """What one of the answers has said so far."""
+
+    finish_reason: str
+
+    def as_json(self, index: int) -> bytes:
+        """Return it as OpenAI's choice with this index."""
+
+
+ChoiceT = TypeVar("ChoiceT", bound=Choice)
+
+
+class WholeAnswer(Answer, Generic[ChoiceT]):
     """Collects an answer until it is complete.
 
     Args:
@@ -36,7 +48,7 @@ class WholeAnswer(Answer):
         on_end: Called once, when the answer has ended.
     """
 
-    __slots__ = ("_identity", "_mailbox")
+    __slots__ = ("_choices", "_identity", "_mailbox")
 
     kind: ClassVar[bytes]
     """What ``object`` says."""
@@ -53,6 +65,7 @@ class WholeAnswer(Answer):
         super().__init__(choices, self.reasons, on_end)
         self._mailbox = mailbox
         self._identity = identity
+        self._choices = [self._new_choice() for _ in range(choices)]
 
     def close(self) -> None:
         """Send the whole answer."""
@@ -67,13 +80,16 @@ class WholeAnswer(Answer):
             self.kind,
             created,
             _encode(model),
-            b",".join(self._told()),
+            b",".join([choice.as_json(index) for index, choice in enumerate(self._choices)]),
             usage,
         )
 
     @abstractmethod
-    def _told(self) -> list[bytes]:
-        """Return each choice as JSON."""
+    def _new_choice(self) -> ChoiceT:
+        """Return one that has said nothing yet."""
+
+    def _finished(self, reason: str, index: int) -> None:
+        self._choices[index].finish_reason = reason
 
 
 class _Choice:
@@ -121,22 +137,15 @@ class _Choice:
         )
 
 
-class Completion(WholeAnswer):
+class Completion(WholeAnswer[_Choice]):
     """Collects the answer to a chat; the arguments are those of ``WholeAnswer``."""
 
-    __slots__ = ("_choices",)
+    __slots__ = ()
 
     kind: ClassVar[bytes] = b"chat.completion"
 
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        identity: tuple[str, int, str],
-        choices: int,
-        on_end: Callable[[], object],
-    ) -> None:
-        super().__init__(mailbox, identity, choices, on_end)
-        self._choices = [_Choice() for _ in range(choices)]
+    def _new_choice(self) -> _Choice:
+        return _Choice()
 
     def text(
         self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
@@ -184,9 +193,3 @@ class Completion(WholeAnswer):
 
     def _new_call_id(self, call: ToolCall) -> str:
         return call_id(self._identity[0], call.index, call.number)
-
-    def _finished(self, reason: str, index: int) -> None:
-        self._choices[index].finish_reason = reason
-
-    def _told(self) -> list[bytes]:
-        return [choice.as_json(index) for index, choice in enumerate(self._choices)]

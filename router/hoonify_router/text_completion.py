@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
 from hoonify_router.answer import TEXT_FINISH_REASONS
-from hoonify_router.completion import Mailbox, WholeAnswer
+from hoonify_router.completion import WholeAnswer
 from hoonify_router.logprobs import TextLogprobs
 from hoonify_router.types import TokenLogprob
 
@@ -36,23 +36,16 @@ class _Choice:
         )
 
 
-class TextCompletion(WholeAnswer):
+class TextCompletion(WholeAnswer[_Choice]):
     """Collects the answer to a plain completion; the arguments are those of ``WholeAnswer``."""
 
-    __slots__ = ("_choices",)
+    __slots__ = ()
 
     kind: ClassVar[bytes] = b"text_completion"
     reasons: ClassVar[frozenset[str]] = TEXT_FINISH_REASONS
 
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        identity: tuple[str, int, str],
-        choices: int,
-        on_end: Callable[[], object],
-    ) -> None:
-        super().__init__(mailbox, identity, choices, on_end)
-        self._choices = [_Choice() for _ in range(choices)]
+    def _new_choice(self) -> _Choice:
+        return _Choice()
 
     def text(
         self, text: str, index: int = 0, logprobs: Sequence[TokenLogprob] | None = None
@@ -75,9 +68,3 @@ class TextCompletion(WholeAnswer):
             choice.texts.append(fields.get("content", ""))
             if logprobs is not None:
                 choice.logprobs = logprobs
-
-    def _finished(self, reason: str, index: int) -> None:
-        self._choices[index].finish_reason = reason
-
-    def _told(self) -> list[bytes]:
-        return [choice.as_json(index) for index, choice in enumerate(self._choices)]
