@@ -86,7 +86,10 @@ def _sqlite(file: Path | None) -> Engine:
     """Return an engine for a file that only its owner can read; writers take turns, readers never wait."""
     assert file is not None
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there must not be opened: to close it again would take the locks of all connections that this
+    # process has to it, and the next one that closes elsewhere would delete their journal.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

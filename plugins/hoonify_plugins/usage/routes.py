@@ -1,5 +1,7 @@
 """Usage over HTTP: a key's own at ``GET /v1/usage``, everybody's at ``GET /v1/admin/usage``.
 
+A key with the scope ``usage:read`` and an owner is told of all keys of its owner at the first one.
+
 Both take ``by`` (``model`` or ``day``, for admins ``key`` too), ``since`` and ``until`` (a day such as 2026-11-01, a
 moment in ISO 8601, or how long ago, such as 24h).
 """
@@ -19,6 +21,7 @@ from hoonify_router.errors import InvalidValue, ModelUnavailable, UnknownParamet
 if TYPE_CHECKING:
     from hoonify_plugins.usage.store import Grouping, Total, UsageStore
 
+USAGE_READ = "usage:read"
 _OWN = ("model", "day")
 _ALL = ("model", "day", "key")
 _GIVEN = ("by", "since", "until")
@@ -42,9 +45,11 @@ class UsageReport:
         ]
 
     async def own(self, ctx: RequestContext, given: Mapping[str, str]) -> Result:
-        """Add up what the caller's own key has used."""
-        key_id = "" if ctx.principal is None else ctx.principal.id
-        return await self._report(_GIVEN, given, _OWN, key_id)
+        """Add up what the caller's own key has used, or all keys of its owner if it may know that."""
+        caller = ctx.principal
+        if caller is not None and caller.owner and USAGE_READ in caller.scopes:
+            return await self._report((*_GIVEN, "key"), given, _ALL, given.get("key"), caller.owner)
+        return await self._report(_GIVEN, given, _OWN, "" if caller is None else caller.id)
 
     async def all(self, ctx: RequestContext, given: Mapping[str, str]) -> Result:
         """Add up what all keys, or one of them, have used."""
@@ -56,6 +61,7 @@ class UsageReport:
         given: Mapping[str, str],
         groupings: tuple[str, ...],
         key_id: str | None,
+        owner: str | None = None,
     ) -> Result:
         for name in given:
             if name not in known:
@@ -64,18 +70,23 @@ class UsageReport:
         if by not in groupings:
             raise InvalidValue(f"'by' must be one of {', '.join(groupings)}.", param="by")
         since, until = _moment(given, "since"), _moment(given, "until")
-        totals = await asyncio.to_thread(self._totals, by, since, until, key_id)
+        totals = await asyncio.to_thread(self._totals, by, since, until, key_id, owner)
         rows = [_row(by, total) for total in totals]
         return Result({"object": "list", "by": by, "since": since, "until": until, "data": rows})
 
     def _totals(
-        self, by: str, since: float | None, until: float | None, key_id: str | None
+        self,
+        by: str,
+        since: float | None,
+        until: float | None,
+        key_id: str | None,
+        owner: str | None,
     ) -> list[Total]:
         try:
             store = self._open_store()
             try:
                 grouping = cast("Grouping", by)
-                return store.totals(grouping, since=since, until=until, key_id=key_id)
+                return store.totals(grouping, since=since, until=until, key_id=key_id, owner=owner)
             finally:
                 store.close()
         except DatabaseError as error:

@@ -79,6 +79,7 @@ class UsageStore:
         since: float | None = None,
         until: float | None = None,
         key_id: str | None = None,
+        owner: str | None = None,
     ) -> list[Total]:
         """Return sums by key, model or day, in their order.
 
@@ -87,6 +88,7 @@ class UsageStore:
             since: From when on, in Unix seconds.
             until: Until before when.
             key_id: Of this key only.
+            owner: Of keys of this owner only.
         """
         group: ColumnElement[Any] = {
             "key": usage.c.key_id,
@@ -105,6 +107,8 @@ class UsageStore:
             asked = asked.where(usage.c.at < until)
         if key_id is not None:
             asked = asked.where(usage.c.key_id == key_id)
+        if owner is not None:
+            asked = asked.where(usage.c.owner == owner)
         with self._database.read() as connection:
             rows = connection.execute(asked.group_by(group).order_by(group)).all()
         return [_total(_day(row[0]) if by == "day" else str(row[0]), row[1:]) for row in rows]

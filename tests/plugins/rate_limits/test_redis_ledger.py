@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers import Redis, redis
 
 from hoonify_plugins.rate_limits import redis_ledger
 from hoonify_plugins.rate_limits.ledger import Charge, scope_tag
 from hoonify_plugins.rate_limits.redis_ledger import LimitsUnavailable, RedisLedger
 from hoonify_plugins.rate_limits.settings import Limits
 
-pytest.importorskip("redis", reason="the extra `redis` is not installed")
-SERVER = shutil.which("redis-server")
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def server() -> Iterator[Redis]:
     """A Redis of our own, on a unix socket."""
-    folder = tmp_path_factory.mktemp("redis")
-    socket = folder / "redis.sock"
-    assert SERVER is not None
-    arguments = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen([SERVER, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while "eady to accept" not in (line := process.stdout.readline()):
-        assert line, "redis-server did not start"
-    process.url = f"unix://{socket}"  # type: ignore[attr-defined]
-    yield process
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    with redis() as started:
+        yield started
 
 
 @asynccontextmanager

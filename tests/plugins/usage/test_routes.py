@@ -15,10 +15,10 @@ from hoonify_router.errors import InvalidValue, ModelUnavailable, UnknownParamet
 NOON = 1_800_000_000.0
 
 
-def record(at: float, key: str) -> UsageRecord:
+def record(at: float, key: str, owner: str = "") -> UsageRecord:
     """Return a record of a request of this key."""
     return UsageRecord(
-        "req", at, key, "", "m", "", "chat", 200, "", "stop", False, 3, 4, 0, 0, 0.5, None, 1.0
+        "req", at, key, owner, "m", "", "chat", 200, "", "stop", False, 3, 4, 0, 0, 0.5, None, 1.0
     )
 
 
@@ -51,6 +51,30 @@ async def test_a_key_sees_its_own(report: UsageReport) -> None:
     assert caught.value.param == "key"
     with pytest.raises(InvalidValue):
         await report.own(asked(), {"by": "key"})
+
+
+async def test_a_key_for_reading_sees_all_of_its_owner_s(tmp_path: Path) -> None:
+    """Of whichever key; one without an owner sees its own only, and so does one without the scope."""
+    url = f"sqlite:///{tmp_path}/hoonify.db"
+    store = UsageStore(url)
+    records = [
+        record(NOON, "key_1", "ada"),
+        record(NOON, "key_2", "ada"),
+        record(NOON, "key_3", "bob"),
+    ]
+    store.add("j", list(enumerate(records)))
+    store.close()
+    report = UsageReport(lambda: UsageStore(url))
+    ctx = asked("key_9")
+    assert ctx.principal is not None
+    ctx.principal.scopes, ctx.principal.owner = frozenset({"usage:read"}), "ada"
+    told = (await report.own(ctx, {"by": "key"})).content
+    assert [(row["key"], row["requests"]) for row in told["data"]] == [("key_1", 1), ("key_2", 1)]
+    assert (await report.own(ctx, {"key": "key_3"})).content["data"] == []
+    ctx.principal.owner = ""
+    assert (await report.own(ctx, {})).content["data"] == []
+    ctx.principal.owner, ctx.principal.scopes = "ada", frozenset({"inference"})
+    assert (await report.own(ctx, {})).content["data"] == []
 
 
 async def test_an_admin_sees_all(report: UsageReport) -> None:
