@@ -85,8 +85,10 @@ def test_every_home_has_the_options_of_its_backend(loaded: LoadedConfig, plugins
 def test_the_door_asks_for_a_key(loaded: LoadedConfig) -> None:
     """It listens on this machine only, and every request passes the keys."""
     assert loaded.config.server.host == "127.0.0.1"
-    assert loaded.config.pipeline == ["api_keys", "metrics", "openai_errors"]
-    assert loaded.config.plugins["api_keys"]["plans"] == ["free", "standard", "unlimited"]
+    pipeline = ["api_keys", "rate_limits", "usage", "metrics", "openai_errors"]
+    assert loaded.config.pipeline == pipeline
+    plans = loaded.config.plugins["rate_limits"]["plans"]
+    assert list(plans) == ["free", "standard", "unlimited"]
 
 
 def test_the_state_stays_beside_the_file(loaded: LoadedConfig) -> None:
@@ -138,7 +140,7 @@ def test_the_shipped_file_is_valid_by_its_schema(
     "path",
     [
         ("server", "port"),
-        ("plugins", "api_keys", "plans"),
+        ("plugins", "rate_limits", "plans"),
         ("backends", "exllamav2", "options", "cache"),
         ("models", "qwen-3", "context_length"),
         ("models", "qwen-3", "pricing", "input"),

@@ -15,6 +15,8 @@ import pytest
 from .conftest import alive, wait_until
 from .test_processes import ECHO, lines_of, stream
 
+pytestmark = pytest.mark.slow  # each starts a router or two
+
 HOLDER = """
 import os, pathlib, threading, time
 from msgspec import Struct

@@ -39,6 +39,8 @@ def visit(place: Place, error: RouterError | None) -> None:
 FAULTS = {
     "ModelUnavailable",
     "EngineDead",
+    "BrokenAnswer",
+    "UnfinishedAnswer",
     "OutOfMemory",
     "HomeTimeout",
     "ConnectTimeout",

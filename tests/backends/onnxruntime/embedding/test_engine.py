@@ -15,6 +15,8 @@ from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
 from hoonify_router.errors import ContextLengthExceeded, InvalidValue, Unsupported, WrongEndpoint
 from hoonify_router.types import ChatRequest, Message
 
+pytestmark = pytest.mark.slow  # a model of 23 million parameters
+
 PUBLISHED = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 TEXTS = [
     *PUBLISHED,
