@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
+from sanic.exceptions import RequestTimeout
 from sanic.http.constants import Stage
 from sanic.request import Request
 from sanic.response import HTTPResponse
@@ -21,6 +22,17 @@ class ClientProtocol(HttpProtocol):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.reply: Reply | None = None
+
+    def check_timeouts(self) -> None:
+        """Look whether the client keeps us waiting; Sanic itself does not while a body is to come."""
+        http: Any = self._http
+        waits = http is not None and http.stage is Stage.HANDLER and http.request_body
+        if self._task and waits and monotonic() - self._time > self.request_timeout:
+            http.exception = RequestTimeout()
+            http.request_body = None  # nobody reads what may come still
+            self._task.cancel()
+        else:
+            super().check_timeouts()  # type: ignore[no-untyped-call]
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""

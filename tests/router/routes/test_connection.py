@@ -266,6 +266,26 @@ async def test_a_client_that_asks_before_it_sends_its_body(open_up: OpenDoor) ->
     assert (await line.answer())[0] == 200
 
 
+@pytest.mark.parametrize(
+    "beginning", [b"content-length: 99\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n9\r\n{"]
+)
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    open_up: OpenDoor, beginning: bytes
+) -> None:
+    """Nobody holds a connection and its memory for ever."""
+    door = await open_up()
+    door.app.config.REQUEST_TIMEOUT = 0.1
+    line = await door.line()
+    line.send(
+        b"POST /v1/chat/completions HTTP/1.1\r\ncontent-type: application/json\r\n" + beginning
+    )
+    status, headers, body = await asyncio.wait_for(line.answer(), 10)
+    assert status == 408
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+    assert headers["connection"] == "close"
+    assert await line.reader.read() == b""
+
+
 # ------------------------------------------------------------ nonsense
 
 
