@@ -77,10 +77,13 @@ class Line:
     Args:
         port: The router's.
         key: What it sends; ``None`` is none.
+        address: Where it comes from: who sends wrong keys gets slower answers.
     """
 
-    def __init__(self, port: int, key: str | None) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def __init__(self, port: int, key: str | None, address: str = "127.0.0.1") -> None:
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", port, timeout=30, source_address=(address, 0)
+        )
         self.key = key
 
     def send(
@@ -117,9 +120,9 @@ def said(text: str, **fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def line(port: int, key: str | None) -> Iterator[Line]:
+def line(port: int, key: str | None, address: str = "127.0.0.1") -> Iterator[Line]:
     """Open a connection; it is closed at the end."""
-    opened = Line(port, key)
+    opened = Line(port, key, address)
     try:
         yield opened
     finally:

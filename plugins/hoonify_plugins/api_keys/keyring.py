@@ -37,7 +37,7 @@ class Keyring:
     """
 
     def __init__(
-        self, open_store: Callable[[], KeySource], log: logging.Logger, interval: float = 1.0
+        self, open_store: Callable[[], KeySource], log: logging.Logger, interval: float = 0.5
     ) -> None:
         self._open_store = open_store
         self._log = log

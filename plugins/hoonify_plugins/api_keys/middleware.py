@@ -44,7 +44,7 @@ class APIKeysMiddleware(Middleware):
         self,
         open_store: Callable[[], KeySource],
         log: logging.Logger,
-        interval: float = 1.0,
+        interval: float = 0.5,
         used_folder: Path | None = None,
     ) -> None:
         self._ring = Keyring(open_store, log, interval)

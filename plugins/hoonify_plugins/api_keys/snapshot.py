@@ -19,7 +19,7 @@ from hoonify_plugins.api_keys.record import KeyRecord, StoreError, StoreReplaced
 _NAME = "api_keys"
 _USED = "api_keys.used."
 _PATIENCE = 5.0
-_STEP = 0.02
+_STEP = 0.05
 
 
 class Snapshot(msgspec.Struct):

@@ -206,7 +206,7 @@ async def test_a_key_revoked_elsewhere_is_refused_soon(
 
 async def test_the_default_interval_keeps_the_promise() -> None:
     """Two seconds are promised; a look takes next to nothing."""
-    assert APIKeysMiddleware(lambda: None, LOG)._ring._interval <= 1.5  # type: ignore[arg-type,return-value]
+    assert APIKeysMiddleware(lambda: None, LOG)._ring._interval <= 0.5  # type: ignore[arg-type,return-value]
 
 
 async def test_a_flood_of_wrong_keys_shares_its_looks(
