@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -45,7 +46,8 @@ class StallWatch:
             for point in entry_points(group=ENTRY_POINT_GROUP)
         }
         self._over = threading.Event()
-        self._told = 0.0
+        self._told = -math.inf
+        self._counted = 0.0
         self.beat = 0.0
         for plugin in {*self._homes.values(), _ROUTER, _OTHER}:
             self._cells(plugin)  # the board is not made for two threads to append to
@@ -60,23 +62,26 @@ class StallWatch:
         """End it."""
         self._over.set()
 
+    def look(self, watched: int) -> None:
+        """Count a stall of this thread, if there is one that is not counted yet; called by another thread."""
+        beat = self.beat
+        late = time.monotonic() - beat - self._interval
+        if late < STALL or beat == self._counted:
+            return
+        frame = sys._current_frames().get(watched)
+        if frame is None or self._over.is_set():
+            return
+        self._counted = beat
+        plugin, where = self._blame(frame)
+        self._cells(plugin)[0] += 1.0
+        if beat > self._told + _TELL_EVERY:
+            self._told = beat
+            told = "the event loop has stood still for %.1f s, in %s (%s)"
+            log.warning(told, late, plugin, where)
+
     def _run(self, watched: int) -> None:
-        counted = 0.0
         while not self._over.wait(self._interval):
-            beat = self.beat
-            late = time.monotonic() - beat - self._interval
-            if late < STALL or beat == counted:
-                continue
-            frame = sys._current_frames().get(watched)
-            if frame is None or self._over.is_set():
-                continue
-            counted = beat
-            plugin, where = self._blame(frame)
-            self._cells(plugin)[0] += 1.0
-            if beat > self._told + _TELL_EVERY:
-                self._told = beat
-                told = "the event loop has stood still for %.1f s, in %s (%s)"
-                log.warning(told, late, plugin, where)
+            self.look(watched)
 
     def _cells(self, plugin: str) -> Cells:
         return self._board.cells(STALLS.describe(plugin))

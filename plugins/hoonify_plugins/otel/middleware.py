@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -56,14 +57,13 @@ class TracingMiddleware(Middleware):
 
         def send() -> None:
             provider.shutdown()
-            loop.call_soon_threadsafe(done.set)
+            with contextlib.suppress(RuntimeError):  # nobody waits any more, the loop is closed
+                loop.call_soon_threadsafe(done.set)
 
         threading.Thread(target=send, name="otel-shutdown", daemon=True).start()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_EXPORT):
                 await done.wait()
-        except TimeoutError:
-            pass
 
     def on_request(self, ctx: RequestContext) -> None:
         """Begin the span, as of when the request came, in the trace that its client has begun if it has one."""

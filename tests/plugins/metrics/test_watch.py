@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -145,11 +145,37 @@ def block(until):
 """
 
 
-def blocker(module: str) -> Callable[[Callable[[], bool]], None]:
-    """Return a function of a module that blocks until something is so."""
+def block(module: str, until: Callable[[], bool]) -> None:
+    """Block in a function of a module until something is so."""
     names: dict[str, Any] = {"__name__": module}
     exec(BLOCK, names)
-    return names["block"]  # type: ignore[no-any-return]
+    names["block"](until)
+
+
+class Looker:
+    """Looks from another thread, as often as it is told to, at this one while it blocks."""
+
+    def __init__(self, watch: StallWatch) -> None:
+        self.watch = watch
+        self.watched = threading.get_ident()
+
+    def look_at(self, module: str, times: int = 1) -> None:
+        blocked = threading.Event()
+
+        def look() -> None:
+            blocked.wait(10)
+            for _ in range(times):
+                self.watch.look(self.watched)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+
+        def over() -> bool:
+            blocked.set()
+            return not thread.is_alive()
+
+        block(module, over)
+        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -162,27 +188,41 @@ def blocker(module: str) -> Callable[[Callable[[], bool]], None]:
     ],
 )
 def test_who_blocks_the_loop_is_named(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    module: str,
-    plugin: str,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, module: str, plugin: str
 ) -> None:
     """By the innermost plugin on the stack; one stall counts once, however long it is."""
+    watch = StallWatch(Board(tmp_path), 0.1)
+    looker = Looker(watch)
+
+    def stalls_told() -> dict[str, float]:
+        samples = Told(Exposition(tmp_path).text()).samples
+        return {s.labels["plugin"]: s.value for s in samples if s.value}
+
+    watch.beat = time.monotonic()
+    looker.look_at(module)
+    assert stalls_told() == {}
+    for stall in (1, 2):
+        watch.beat = time.monotonic() - 10 + stall
+        looker.look_at(module, times=3)
+        assert stalls_told() == {plugin: stall}
+    assert f"in {plugin} ({module}:" in caplog.text
+    assert len(caplog.records) == 1  # the log is not flooded
+
+
+def test_the_thread_that_starts_it_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a thread of its own, until it is stopped."""
     monkeypatch.setattr(stalls, "STALL", 0.01)
     watch = StallWatch(Board(tmp_path), 0.001)
-    caplog.set_level(logging.WARNING)
-    stalled = watch._cells(plugin)  # looked at without any plugin's code on the stack
+    counted = watch._cells("api_keys")  # looked at without any plugin's code on the stack
+
+    def seen() -> bool:
+        watch.beat = watch.beat - 1.0  # each is another stall: an earlier one was of this test
+        return counted[0] > 0
+
     watch.start()
     try:
-        blocker(module)(lambda: stalled[0] > 0)
-        began = time.monotonic()
-        blocker("another")(lambda: time.monotonic() > began + 0.03)
-        assert stalled[0] == 1
-        watch.beat = time.monotonic()
-        blocker(module)(lambda: stalled[0] > 1)
+        block("hoonify_plugins.api_keys", seen)
     finally:
         watch.stop()
-    told = Told(Exposition(tmp_path).text())
-    assert told.value("hoonify_event_loop_stalls_total", plugin=plugin) == 2
-    assert f"in {plugin} ({module}:" in caplog.text
