@@ -18,6 +18,8 @@ from tests.e2e.conftest import ROOT, Router, wait_until
 from hoonify_router.supervisor.client import SupervisorClient
 from hoonify_router.types import Health
 
+pytestmark = pytest.mark.slow  # two gateways, two engines, hundreds of departures
+
 CONFIG = f"""
 server: {{port: 8000, ping_interval: 0.02s}}
 pipeline: [metrics]
