@@ -18,7 +18,7 @@ from benchmarks.native import HERE, CannotMeasure, Programs, compile_programs
 from benchmarks.processes import Cores, spent
 from benchmarks.scenarios import SCENARIOS, Meter, Readings
 
-FULL_PIPELINE = ("api_keys", "openai_errors")
+FULL_PIPELINE = ("api_keys", "rate_limits", "usage", "metrics", "openai_errors")
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

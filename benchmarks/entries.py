@@ -99,9 +99,16 @@ class Router(Entry):
             "url": f"http://127.0.0.1:{self._upstream}",
             "options": {"model": "mock"},
         }
+        plugins = {}
+        if (
+            "rate_limits" in self._pipeline
+        ):  # the first key is on the first plan, and limits cost something
+            limits = {"requests_per_minute": 10**9, "tokens_per_minute": 10**12}
+            plugins = {"rate_limits": {"plans": {"bench": limits}}}
         return {
             "server": {"host": "127.0.0.1", "port": self.port, "workers": 1},
             "pipeline": self._pipeline,
+            "plugins": plugins,
             "models": {MODEL: home},
         }
 

@@ -42,8 +42,9 @@ class Redis:
 
     def kill(self) -> None:
         """End it without a word."""
-        self.process.kill()
-        self.process.communicate()
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.communicate()
 
 
 @contextmanager

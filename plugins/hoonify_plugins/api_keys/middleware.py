@@ -25,6 +25,7 @@ MISSING = (
 WRONG = "Invalid API key provided."
 UNKNOWN_SECONDS = 1.0
 UNKNOWN_LIMIT = 4096
+KNOWN_LIMIT = 16384
 NOTE_SECONDS = 10.0
 
 
@@ -50,6 +51,7 @@ class APIKeysMiddleware(Middleware):
         self._ring = Keyring(open_store, log, interval)
         self._unknown: dict[bytes, float] = {}
         self._patience = Patience()
+        self._principals: dict[bytes, tuple[KeyRecord, Principal]] = {}
         self._used: dict[str, int] = {}
         self._used_folder = used_folder
         self._noting: asyncio.Task[None] | None = None
@@ -133,14 +135,21 @@ class APIKeysMiddleware(Middleware):
         if not same or record.state(now) != "active":
             raise _refusal(ctx, AuthenticationFailed(WRONG))
         self._used[record.id] = int(now)
-        ctx.principal = Principal(
-            record.id,
-            record.name,
-            record.plan,
-            record.models,
-            frozenset(record.scopes),
-            record.owner,
+        known = self._principals.get(digest)
+        if known is None or known[0] is not record:  # new, or changed
+            known = self._introduce(record, digest)
+        ctx.principal = known[1]
+
+    def _introduce(self, record: KeyRecord, digest: bytes) -> tuple[KeyRecord, Principal]:
+        """Remember who a key's requests come from; those who are in use are made once."""
+        if len(self._principals) >= KNOWN_LIMIT:
+            self._principals.clear()
+        scopes = frozenset(record.scopes)
+        principal = Principal(
+            record.id, record.name, record.plan, record.models, scopes, record.owner
         )
+        self._principals[digest] = found = (record, principal)
+        return found
 
 
 def _refusal(ctx: RequestContext, error: AuthenticationFailed) -> AuthenticationFailed:

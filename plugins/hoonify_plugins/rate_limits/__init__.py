@@ -7,12 +7,21 @@ what is left.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from hoonify_plugins.rate_limits.ledger import Ledger
 from hoonify_plugins.rate_limits.settings import MEMORY, NAME, REDIS_URLS, RateLimitsSettings
-from hoonify_router.api import LoadedConfig, Middleware, MiddlewareSpec, PluginContext, hookimpl
+from hoonify_router.api import (
+    LoadedConfig,
+    Measurement,
+    Middleware,
+    MiddlewareSpec,
+    PluginContext,
+    hookimpl,
+)
 
 hoonify_api_version = (1, 0)
 
@@ -41,10 +50,30 @@ def _open(settings: RateLimitsSettings, context: PluginContext) -> Ledger:
     if settings.store == MEMORY:
         from hoonify_plugins.rate_limits.shared_ledger import SharedLedger
 
-        return SharedLedger((context.runtime_dir or context.state_dir) / NAME)
+        folder = context.runtime_dir or context.state_dir
+        return SharedLedger(folder / NAME, shared=context.loaded.config.server.workers > 1)
     from hoonify_plugins.rate_limits.redis_ledger import RedisLedger
 
     return RedisLedger(settings.store, settings.when_store_is_away, context.log)
+
+
+@hookimpl
+def hoonify_collect_metrics(
+    context: PluginContext, pipeline: Mapping[str, Middleware]
+) -> list[Measurement]:
+    """Tell what became of requests while Redis could not be reached."""
+    limits: Any = pipeline.get(NAME)
+    if limits is None:
+        return []
+    told = (
+        "Requests that passed, or were refused, while the store of the limits could not be reached."
+    )
+    return [
+        Measurement(
+            "hoonify_rate_limits_uncounted_total", told, number, "counter", {"outcome": outcome}
+        )
+        for outcome, number in zip(("passed", "refused"), limits.uncounted, strict=True)
+    ]
 
 
 @hookimpl

@@ -66,6 +66,10 @@ class Verdict(Struct, gc=False):
 class Ledger(Protocol):
     """A place that counts, exactly, whoever else counts there at the same time."""
 
+    @property
+    def uncounted(self) -> tuple[int, int]:
+        """Return how many requests have passed, and how many were refused, while it could not be reached."""
+
     def admit(
         self, charges: Sequence[Charge], tokens: int, now: float
     ) -> Verdict | Awaitable[Verdict]:

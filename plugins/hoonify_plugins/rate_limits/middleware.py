@@ -72,6 +72,11 @@ class RateLimits(Middleware):
         if self._ledger is not None:
             self._ledger.close()
 
+    @property
+    def uncounted(self) -> tuple[int, int]:
+        """Return how many requests have passed, and how many were refused, while nobody could count them."""
+        return (0, 0) if self._ledger is None else self._ledger.uncounted
+
     # ------------------------------------------------------------ in
 
     def on_request(self, ctx: RequestContext) -> Awaitable[None] | None:
@@ -168,14 +173,15 @@ class RateLimits(Middleware):
         if self._reset[0] != verdict.window:
             at = datetime.fromtimestamp((verdict.window + 1) * WINDOW, UTC)
             self._reset = (verdict.window, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        reset = self._reset[1]
         if left.requests is not None:
-            headers["x-ratelimit-limit-requests"] = str(limits.requests_per_minute)
-            headers["x-ratelimit-remaining-requests"] = str(left.requests)
-            headers["x-ratelimit-reset-requests"] = self._reset[1]
+            headers["x-ratelimit-limit-requests"] = f"{limits.requests_per_minute}"
+            headers["x-ratelimit-remaining-requests"] = f"{left.requests}"
+            headers["x-ratelimit-reset-requests"] = reset
         if left.tokens is not None:
-            headers["x-ratelimit-limit-tokens"] = str(limits.tokens_per_minute)
-            headers["x-ratelimit-remaining-tokens"] = str(left.tokens)
-            headers["x-ratelimit-reset-tokens"] = self._reset[1]
+            headers["x-ratelimit-limit-tokens"] = f"{limits.tokens_per_minute}"
+            headers["x-ratelimit-remaining-tokens"] = f"{left.tokens}"
+            headers["x-ratelimit-reset-tokens"] = reset
 
 
 def _own_limits(plan: Plan) -> Limits:

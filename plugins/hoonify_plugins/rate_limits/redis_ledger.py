@@ -128,6 +128,11 @@ class RedisLedger:
         self.passed_uncounted = 0
         self.refused_uncounted = 0
 
+    @property
+    def uncounted(self) -> tuple[int, int]:
+        """Return how many requests have passed, and how many were refused, while Redis was away."""
+        return self.passed_uncounted, self.refused_uncounted
+
     async def admit(self, charges: Sequence[Charge], tokens: int, now: float) -> Verdict:
         """Reserve one request and ``tokens`` with every charge, or with none of them.
 

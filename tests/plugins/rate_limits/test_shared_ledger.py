@@ -22,10 +22,10 @@ NOON = 1_800_000_000.0 - 1_800_000_000 % 60
 SPAWN = multiprocessing.get_context("spawn")
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
-    """A ledger of its own."""
-    made = SharedLedger(tmp_path / "limits")
+@pytest.fixture(params=[True, False], ids=["shared", "alone"])
+def ledger(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SharedLedger]:
+    """A ledger of its own, of one process of several or of the only one."""
+    made = SharedLedger(tmp_path / "limits", shared=request.param)
     yield made
     made.close()
 
@@ -216,11 +216,30 @@ def test_many_processes_count_exactly(tmp_path: Path) -> None:
     assert all(each == sorted(each, reverse=True) for _, each in told)
 
 
-def _hold(path: Path, gate: Connection) -> None:
-    ledger = SharedLedger(path)
+def _hold(path: Path, gate: Connection, shared: bool = True) -> None:
+    ledger = SharedLedger(path, shared)
     ledger.admit([charge(concurrent_requests=1)], 0, NOON)
     gate.send("held")
     gate.recv()
+
+
+def test_who_counts_alone_does_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else begins to count before it is gone; then its successor finds its counts."""
+    ours, theirs = SPAWN.Pipe()
+    worker = SPAWN.Process(target=_hold, args=(tmp_path / "limits", theirs, False))
+    worker.start()
+    assert ours.recv() == "held"
+    monkeypatch.setattr(shared_ledger, "_PATIENCE", 0.05)
+    with pytest.raises(LedgerFull, match="another process"):
+        SharedLedger(tmp_path / "limits", shared=False)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    monkeypatch.undo()
+    successor = SharedLedger(tmp_path / "limits", shared=False)
+    assert successor.admit([charge(requests_per_minute=2)], 0, NOON).left.requests == 0
+    assert successor.admit([charge(concurrent_requests=1)], 0, NOON).refused_by is None
+    successor.close()
 
 
 def test_a_killed_process_leaves_nothing_under_way(tmp_path: Path) -> None:
