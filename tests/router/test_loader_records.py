@@ -12,6 +12,7 @@ from hoonify_router.api import (
     Balancer,
     BalancerSpec,
     Command,
+    EngineEnvironment,
     Middleware,
     MiddlewareSpec,
     Route,
@@ -31,6 +32,7 @@ class Lax(Struct):
 
 
 ENGINE = "parrot.engine:ParrotEngine"
+CPU = EngineEnvironment("parrot", "cpu", ())
 
 
 def worker(**changes: Any) -> WorkerBackend:
@@ -98,6 +100,9 @@ def yielding() -> Iterator[WorkerBackend]:
         ([worker(options=Lax)], "`class Lax(Struct, forbid_unknown_fields=True)`"),
         ([worker(requires="torch")], "requires is str 'torch', expected a tuple of module names"),
         ([worker(check=None)], "check is None, expected a function"),
+        ([worker(environments=["cpu"])], "environments is list ['cpu'], expected a tuple"),
+        ([worker(environments=(CPU, CPU))], "two environments are for one accelerator"),
+        ([worker(explain="lines")], "explain is str 'lines', expected a function"),
         ([ServerBackend("remote", "x", Lax)], "ServerBackend 'remote': options is Lax"),
     ],
 )

@@ -17,6 +17,8 @@ from hoonify_router.api.backends import (
 )
 from hoonify_router.api.balancers import Balancer, BalancerSpec, Candidate
 from hoonify_router.api.engines import Engine, Metered, ProgressCallback
+from hoonify_router.api.environments import Accelerator, AcceleratorChoice, EngineEnvironment
+from hoonify_router.api.explanations import Explain, Explanation, Step, Subject
 from hoonify_router.api.extras import (
     APIHandler,
     APIRoute,
@@ -48,6 +50,8 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "APIHandler",
     "APIRoute",
+    "Accelerator",
+    "AcceleratorChoice",
     "AvailabilityCheck",
     "Backend",
     "BackendEvent",
@@ -56,7 +60,10 @@ __all__ = [
     "Candidate",
     "Command",
     "Engine",
+    "EngineEnvironment",
     "ErrorBody",
+    "Explain",
+    "Explanation",
     "HomeCall",
     "HomeConfig",
     "HomeVitals",
@@ -75,6 +82,8 @@ __all__ = [
     "Result",
     "Route",
     "ServerBackend",
+    "Step",
+    "Subject",
     "Unavailable",
     "Vitals",
     "WorkerBackend",

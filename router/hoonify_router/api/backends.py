@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from hoonify_router.api.environments import AcceleratorChoice, EngineEnvironment, any_accelerator
+from hoonify_router.api.explanations import Explain
 from hoonify_router.config.model import HomeConfig
 from hoonify_router.types import Task
 
@@ -49,6 +51,10 @@ class WorkerBackend:
         parameters: Request fields that its engine honours at best, for the documentation; what counts for a
             request is what the loaded engine's ``capabilities`` say.
         tasks: What its engine may be asked for at best: ``chat``, ``completion``, ``embedding``.
+        environments: Virtual environments that ``hoonify-router env sync`` can build for it, at most one for
+            each accelerator. Without one that is built, the router's own interpreter runs the engine.
+        accelerator: Tells which of them a home needs.
+        explain: Tells more about a home than its worker's command line.
     """
 
     name: str
@@ -60,6 +66,9 @@ class WorkerBackend:
     check: AvailabilityCheck = _always_available
     parameters: frozenset[str] = frozenset()
     tasks: frozenset[Task] = frozenset({"chat"})
+    environments: tuple[EngineEnvironment, ...] = ()
+    accelerator: AcceleratorChoice = any_accelerator
+    explain: Explain | None = None
     kind: ClassVar[str] = "worker"
 
 
@@ -76,6 +85,10 @@ class ServerBackend:
         extra: The extra that brings them, for the hint.
         check: Looks whether a home can be used.
         tasks: What its servers may be asked for: ``chat``, ``completion``, ``embedding``.
+        environments: Virtual environments that ``hoonify-router env sync`` can build to launch it in, at most
+            one for each accelerator.
+        accelerator: Tells which of them a home needs.
+        explain: Tells the commands of its servers.
     """
 
     name: str
@@ -86,6 +99,9 @@ class ServerBackend:
     extra: str = ""
     check: AvailabilityCheck = _always_available
     tasks: frozenset[Task] = frozenset({"chat"})
+    environments: tuple[EngineEnvironment, ...] = ()
+    accelerator: AcceleratorChoice = any_accelerator
+    explain: Explain | None = None
     kind: ClassVar[str] = "server"
 
 

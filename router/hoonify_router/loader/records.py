@@ -13,6 +13,7 @@ from hoonify_router.api import (
     APIRoute,
     BalancerSpec,
     Command,
+    EngineEnvironment,
     MiddlewareSpec,
     Route,
     ServerBackend,
@@ -125,7 +126,20 @@ def _check_backend(hook: str, label: str, record: WorkerBackend | ServerBackend)
         raise PluginError(
             f"{hook}: {label}: requires is {_came(requires)}, expected a tuple of module names"
         )
+    environments = record.environments
+    if not isinstance(environments, tuple) or not all(
+        isinstance(each, EngineEnvironment) for each in environments
+    ):
+        raise PluginError(
+            f"{hook}: {label}: environments is {_came(environments)}, expected a tuple of"
+            " EngineEnvironment"
+        )
+    if len({each.accelerator for each in environments}) < len(environments):
+        raise PluginError(f"{hook}: {label}: two environments are for one accelerator")
     _check_callable(hook, label, "check", record.check)
+    _check_callable(hook, label, "accelerator", record.accelerator)
+    if record.explain is not None:
+        _check_callable(hook, label, "explain", record.explain)
 
 
 def _check_struct(hook: str, label: str, attribute: str, value: Any) -> None:
