@@ -50,10 +50,11 @@ from hoonify_router.processes import (
     hear_one_stop,
     signals_held_back,
 )
-from hoonify_router.routes import add_routes
+from hoonify_router.routes import add_routes, admin_routes
 from hoonify_router.shaping import Shaper
 from hoonify_router.supervisor import run_supervisor
 from hoonify_router.supervisor.client import SupervisorClient
+from hoonify_router.supervisor.commands import Commands
 
 log = logging.getLogger(__name__)
 
@@ -245,9 +246,11 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
     gateway.measure = Measurements(plugins, context).collect
-    client = SupervisorClient(launch.runtime_dir / SOCKET_NAME, gateway.on_table)
+    client = SupervisorClient(
+        launch.runtime_dir / SOCKET_NAME, gateway.on_table, commands=Commands()
+    )
     catalog.ensure_ready = client.ensure_ready
-    app = create_app(gateway, launch.name, routes)
+    app = create_app(gateway, launch.name, [*routes, *admin_routes(client.ask)])
 
     async def open_up(app: Sanic[Any, Any]) -> None:
         when_parent_dies(partial(_leave_orphaned, launch, gateway))

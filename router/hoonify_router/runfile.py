@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,18 @@ from msgspec import Struct
 from hoonify_router.config.model import LoadedConfig
 
 _PREFIX, _SUFFIX = "running-", ".json"
+
+
+class Whereabouts(Protocol):
+    """What a router is found by: its configuration's absolute path, and the folder of its state."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the folder."""
 
 
 class RunFile(Struct, frozen=True):
@@ -63,12 +76,24 @@ def withdraw(loaded: LoadedConfig) -> None:
                 path.unlink()
 
 
-def find(loaded: LoadedConfig) -> RunFile | None:
+def find(loaded: Whereabouts) -> RunFile | None:
     """Return the router that runs on this very configuration, if there is one; of several the newest."""
     return next((note for _, note in _notes(loaded) if _lives(note.pid)), None)
 
 
-def path_of_note(loaded: LoadedConfig, pid: int) -> Path:
+def is_foreign(loaded: Whereabouts) -> bool:
+    """Tell whether there may be notes that this user must not read."""
+    folder = loaded.state_dir
+    try:
+        notes = [name for name in os.listdir(folder) if name.startswith(_PREFIX)]
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return any(not os.access(folder / name, os.R_OK) for name in notes)
+
+
+def path_of_note(loaded: Whereabouts, pid: int) -> Path:
     """Return where the router whose main process is ``pid`` leaves its note."""
     return loaded.state_dir / f"{_PREFIX}{pid}{_SUFFIX}"
 
@@ -82,7 +107,7 @@ def first_time(folder: Path, what: str) -> bool:
     return True
 
 
-def _notes(loaded: LoadedConfig) -> list[tuple[Path, RunFile]]:
+def _notes(loaded: Whereabouts) -> list[tuple[Path, RunFile]]:
     """Return all notes of routers on this configuration, the newest first; damaged ones are left out."""
     found = []
     for path in loaded.state_dir.glob(f"{_PREFIX}*{_SUFFIX}"):

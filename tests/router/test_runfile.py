@@ -111,3 +111,26 @@ def test_a_note_that_cannot_be_written_leaves_no_litter(
     with pytest.raises(OSError, match="disk full"):
         announce(loaded)
     assert list(loaded.state_dir.iterdir()) == []
+
+
+def test_notes_that_nobody_else_may_read_are_noticed(
+    loaded: LoadedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No router seems to run where its state belongs to another user."""
+    assert not runfile.is_foreign(loaded)
+    announce(loaded)
+    assert not runfile.is_foreign(loaded)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert runfile.is_foreign(loaded)
+
+
+def test_a_folder_that_nobody_else_may_read_is_noticed(
+    loaded: LoadedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is private as a rule."""
+
+    def refuse(folder: Path) -> list[str]:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert runfile.is_foreign(loaded)

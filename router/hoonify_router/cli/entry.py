@@ -13,13 +13,15 @@ from hoonify_router.cli import check, models, plugins_list, schema, serve
 from hoonify_router.cli.output import complain, drop_output, prepare_streams, warn
 from hoonify_router.cli.parser import Installed, UnknownName, UsageError, build_parser, split_config
 from hoonify_router.cli.preparation import prepare
-from hoonify_router.errors import ConfigError, PluginError
+from hoonify_router.discretion import without_keys
+from hoonify_router.errors import ConfigError, PluginError, RouterError
 from hoonify_router.loader import collect_commands, load_plugins, plugin_context
 
 BUILT_IN = (serve.COMMAND, check.COMMAND, models.COMMAND, plugins_list.COMMAND, schema.COMMAND)
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 DISK_FULL = 1
+FAILED = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +71,9 @@ def _run(words: list[str]) -> int:
         complain(str(error))
     except PluginError as error:
         complain(*str(error).splitlines())
+    except RouterError as error:  # of the running router
+        complain(without_keys(error.message))
+        return 2 if error.status < 500 else FAILED
     return 2
 
 

@@ -3,6 +3,7 @@
 from hoonify_router.config.loader import (
     balance_options_for,
     find_config,
+    find_state_dir,
     load_config,
     merged_options,
     options_for,
@@ -32,6 +33,7 @@ __all__ = [
     "ServerConfig",
     "balance_options_for",
     "find_config",
+    "find_state_dir",
     "home_id",
     "json_schema",
     "load_config",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +14,14 @@ from msgspec import Struct
 from msgspec import inspect as mi
 
 from hoonify_router.config.checker import INVALID, Checker
-from hoonify_router.config.model import Config, HomeConfig, LoadedConfig, ModelConfig
+from hoonify_router.config.environment import fill
+from hoonify_router.config.model import (
+    Config,
+    HomeConfig,
+    LoadedConfig,
+    ModelConfig,
+    ServerConfig,
+)
 from hoonify_router.config.nodes import MappingNode, dotted
 from hoonify_router.config.problems import Problems, shown, unreadable
 from hoonify_router.config.rules import Installed, Rules
@@ -24,6 +33,11 @@ STATE_VARIABLE = "HOONIFY_STATE_DIR"
 MAX_FILE_BYTES = 1024 * 1024
 
 StructT = TypeVar("StructT", bound=Struct)
+
+_WRITTEN_STATE_DIR = re.compile(
+    r"""^[^#\n]*?\bstate_dir\s*:\s*(?:(?P<quote>["'])(?P<quoted>.*?)(?P=quote)|(?P<plain>[^\s,}\#]+))""",
+    re.MULTILINE,
+)
 
 
 def find_config(given: str | Path | None = None, env: Mapping[str, str] | None = None) -> Path:
@@ -82,6 +96,21 @@ def load_config(
     return LoadedConfig(
         absolute, config, _state_dir(config, absolute, environment), lines, str(path)
     )
+
+
+def find_state_dir(path: Path, env: Mapping[str, str] | None = None) -> Path:
+    """Return the state folder of a router on this file, which may be broken by an edit that is under way.
+
+    Raises:
+        ConfigError: The folder's name makes no sense.
+    """
+    environment = os.environ if env is None else env
+    written = ""
+    with contextlib.suppress(ConfigError):  # the router may run on what the file was before
+        if found := _WRITTEN_STATE_DIR.search(_text_of(path)):
+            written = fill(found["quoted"] or found["plain"] or "", environment).text
+    server = ServerConfig(state_dir=written or None)
+    return _state_dir(Config(models={}, server=server), path.absolute(), environment)
 
 
 def merged_options(loaded: LoadedConfig, home: HomeConfig) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from sanic import Sanic
 
 from hoonify_router.api import APIRoute, Route
 from hoonify_router.routes import extra, failures, health, inference, models
+from hoonify_router.routes.admin import admin_routes
+
+__all__ = ["add_routes", "admin_routes"]
 
 
 def add_routes(app: Sanic[Any, Any], routes: Sequence[Route | APIRoute] = ()) -> None:

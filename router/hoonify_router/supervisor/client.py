@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,8 @@ import msgspec
 
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.protocol import FrameReader, FrameTooLarge, encode_frame
+from hoonify_router.supervisor.commands import Commands
+from hoonify_router.supervisor.conversation import GONE, Conversation
 from hoonify_router.supervisor.messages import (
     AskStatus,
     EnsureReady,
@@ -31,7 +33,6 @@ log = logging.getLogger(__name__)
 
 _RETRY = 0.05
 _RETRY_MAX = 1.0
-_GONE = "The router's supervisor cannot be reached."
 
 
 class SupervisorClient:
@@ -41,6 +42,7 @@ class SupervisorClient:
         socket_path: Where the supervisor listens.
         on_table: Called on the event loop with every new routing table.
         role: Who speaks; only gateways count as open doors.
+        commands: What the supervisor may ask for.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class SupervisorClient:
         on_table: Callable[[RoutingTable], None],
         *,
         role: Role = "gateway",
+        commands: Commands | None = None,
     ) -> None:
+        self._commands = commands or Commands()
         self.table = RoutingTable(0, ())
         self._path = str(socket_path)
         self._on_table = on_table
@@ -104,6 +108,33 @@ class SupervisorClient:
         """
         return cast(Status, await self._ask(AskStatus))
 
+    async def ask(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | msgspec.Struct | None = None,
+        *,
+        who: str = "",
+        patience: float | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> Any:
+        """Ask the supervisor for a command and return its answer as plain data; see ``commands``.
+
+        Args:
+            command: Its name.
+            arguments: What it takes.
+            who: Whom it is for: ``user ada``, ``key k_1234``.
+            patience: Seconds to wait; ``None`` is as long as the supervisor is there.
+            tell: Called with each line about it meanwhile.
+
+        Raises:
+            RouterError: What the supervisor says, or that it is not there.
+        """
+        if self._link is None or self._link.lost.done():
+            raise ModelUnavailable(GONE, retry_after=1)
+        return await self._link.conversation.ask(
+            command, arguments, who=who, patience=patience, tell=tell
+        )
+
     def close(self) -> None:
         """Close the connection for good."""
         if self._keeper is not None:
@@ -113,13 +144,13 @@ class SupervisorClient:
 
     async def _ask(self, make: Callable[[int], msgspec.Struct]) -> Any:
         if self._link is None:
-            raise ModelUnavailable(_GONE, retry_after=1)
+            raise ModelUnavailable(GONE, retry_after=1)
         return await self._link.ask(make)
 
     async def _join(self) -> _Link:
         loop = asyncio.get_running_loop()
         _, link = await loop.create_unix_connection(
-            lambda: _Link(self._role, self._take), self._path
+            lambda: _Link(self._role, self._take, self._commands), self._path
         )
         self._link = link
         await link.joined
@@ -148,8 +179,11 @@ class SupervisorClient:
 class _Link(asyncio.Protocol):
     """One connection, as long as it lasts."""
 
-    def __init__(self, role: Role, on_table: Callable[[RoutingTable], None]) -> None:
+    def __init__(
+        self, role: Role, on_table: Callable[[RoutingTable], None], commands: Commands
+    ) -> None:
         loop = asyncio.get_running_loop()
+        self.conversation = Conversation(commands, self._send)
         self.joined: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
         self._role: Role = role
@@ -176,8 +210,12 @@ class _Link(asyncio.Protocol):
                 self._on_table(frame.table)
                 if not self.joined.done():
                     self.joined.set_result(None)
-            elif (answer := self._open.pop(frame.call, None)) is not None and not answer.done():
-                answer.set_result(frame)
+            elif isinstance(frame, IsReady | IsUnavailable | Status):
+                answer = self._open.pop(frame.call, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(frame)
+            else:
+                self.conversation.hear(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -185,15 +223,16 @@ class _Link(asyncio.Protocol):
             self.joined.set_exception(ConnectionResetError("the supervisor has left"))
         for answer in self._open.values():
             if not answer.done():
-                answer.set_exception(ModelUnavailable(_GONE, retry_after=1))
+                answer.set_exception(ModelUnavailable(GONE, retry_after=1))
         self._open.clear()
+        self.conversation.end()
         if not self.lost.done():
             self.lost.set_result(None)
 
     async def ask(self, make: Callable[[int], msgspec.Struct]) -> Any:
         """Send a question and wait for its answer."""
         if self._transport is None:
-            raise ModelUnavailable(_GONE, retry_after=1)
+            raise ModelUnavailable(GONE, retry_after=1)
         call = next(self._calls)
         answer = self._open[call] = asyncio.get_running_loop().create_future()
         try:
@@ -208,5 +247,5 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
     def _send(self, frame: msgspec.Struct) -> None:
-        assert self._transport is not None
-        self._transport.write(encode_frame(frame, self._encoder))
+        if self._transport is not None:
+            self._transport.write(encode_frame(frame, self._encoder))

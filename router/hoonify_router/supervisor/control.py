@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec import Struct
 
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.protocol import FrameReader, FrameTooLarge, encode_frame
+from hoonify_router.supervisor.commands import Commands
+from hoonify_router.supervisor.conversation import Conversation
 from hoonify_router.supervisor.messages import (
     AskStatus,
     EnsureReady,
@@ -28,6 +31,9 @@ from hoonify_router.worker.listener import listen_privately
 
 log = logging.getLogger(__name__)
 
+_GATEWAY_PATIENCE = 2.0
+_GATEWAY_GONE = "The gateway has left."
+
 
 class ControlServer:
     """Publishes routing tables and answers questions on a unix socket.
@@ -36,6 +42,7 @@ class ControlServer:
         ensure_ready: Starts a home and waits for it.
         status: Returns what an operator may know of each home.
         on_gateways: Called with the number of gateways whenever it changes.
+        commands: What else may be asked for.
     """
 
     def __init__(
@@ -43,7 +50,9 @@ class ControlServer:
         ensure_ready: Callable[[str], Awaitable[HomeView]],
         status: Callable[[], list[HomeStatus]],
         on_gateways: Callable[[int], None],
+        commands: Commands | None = None,
     ) -> None:
+        self.commands = commands or Commands()
         self.table = RoutingTable(0, ())
         self._ensure_ready = ensure_ready
         self._status = status
@@ -74,10 +83,31 @@ class ControlServer:
         for member in tuple(self._members):
             member.tell_table()
 
+    async def ask_gateways(
+        self, command: str, arguments: Mapping[str, Any] | Struct | None = None
+    ) -> list[Any]:
+        """Ask all gateways the same and return what those say that answer in time.
+
+        Args:
+            command: Of the gateways' table.
+            arguments: What it takes.
+        """
+        asked = [
+            member.conversation.ask(command, arguments, patience=_GATEWAY_PATIENCE)
+            for member in self._members
+            if member.role == "gateway"
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                log.debug("a gateway does not answer to %r: %s", command, answer)
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
     async def close(self) -> None:
         """Close the socket and all connections, and remove it."""
         if self._server is not None:
             self._server.close()
+        await self.commands.close()
         for member in tuple(self._members):
             member.close()
         if self._path is not None:
@@ -115,6 +145,7 @@ class _Member(asyncio.Protocol):
 
     def __init__(self, server: ControlServer) -> None:
         self.role = ""
+        self.conversation = Conversation(server.commands, self.send, _GATEWAY_GONE)
         self._server = server
         self._reader = FrameReader(msgspec.msgpack.Decoder(ToSupervisor))
         self._encoder = msgspec.msgpack.Encoder()
@@ -147,6 +178,7 @@ class _Member(asyncio.Protocol):
         self._transport = None
         for task in self._waiting:
             task.cancel()
+        self.conversation.end()
         self._server.part(self)
 
     def tell_table(self) -> None:
@@ -179,3 +211,5 @@ class _Member(asyncio.Protocol):
             task.add_done_callback(self._waiting.discard)
         elif isinstance(frame, AskStatus):
             self.send(self._server.status(frame.call))
+        else:
+            self.conversation.hear(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -79,5 +79,45 @@ class Status(Struct, tag="status"):
     homes: list[HomeStatus]
 
 
-ToSupervisor = Join | EnsureReady | AskStatus
-FromSupervisor = Table | IsReady | IsUnavailable | Status
+class Ask(Struct, tag="ask"):
+    """Do something and answer; either side may ask the other.
+
+    Args:
+        call: A number that the asker chooses.
+        command: A name of the other side's table.
+        arguments: What the command takes.
+        who: Who wants it: ``user ada``, ``key k_1234``.
+    """
+
+    call: int
+    command: str
+    arguments: dict[str, Any] = {}
+    who: str = ""
+
+
+class Noted(Struct, tag="noted"):
+    """A line about call ``call``, which is under way."""
+
+    call: int
+    text: str
+
+
+class Told(Struct, tag="told"):
+    """The answer to an ``Ask``; ``content`` is msgpack within msgpack."""
+
+    call: int
+    content: bytes
+
+
+class Refused(Struct, tag="refused"):
+    """What was asked cannot be done; ``kind`` is the name of one of our error classes."""
+
+    call: int
+    kind: str
+    message: str
+    param: str | None = None
+    retry_after: float | None = None
+
+
+ToSupervisor = Join | EnsureReady | AskStatus | Ask | Noted | Told | Refused
+FromSupervisor = Table | IsReady | IsUnavailable | Status | Ask | Noted | Told | Refused

@@ -14,6 +14,7 @@ from hoonify_router.api import BackendEvent, PluginContext
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins
 from hoonify_router.supervisor.banner import Banner
+from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.home import Home, UnavailableHome
@@ -71,7 +72,11 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
-        self._control = ControlServer(self._ensure_ready, self._status, self._gateways_changed)
+        self.commands = Commands()
+        self._control = ControlServer(
+            self._ensure_ready, self._status, self._gateways_changed, self.commands
+        )
+        self._add_commands()
         plans = plan_homes(context.loaded, plugins.backends, limits)
         self._homes = {plan.id: self._make(plan, n) for n, plan in enumerate(plans)}
 
@@ -127,6 +132,15 @@ class Supervisor:
         for path in self._runtime_dir.glob("*.sock"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    # ------------------------------------------------------------ what may be asked
+
+    def _add_commands(self) -> None:
+        """Fill the table of what the command line and the admin routes may ask for."""
+        self.commands.add("homes", self._tell_homes)
+
+    async def _tell_homes(self, arguments: NoArguments, asker: Asker) -> list[HomeStatus]:
+        return self._status()
 
     # ------------------------------------------------------------ homes
 

@@ -15,6 +15,7 @@ from hoonify_router.config import (
     HomeConfig,
     LoadedConfig,
     find_config,
+    find_state_dir,
     home_id,
     load_config,
     merged_options,
@@ -216,3 +217,23 @@ def test_what_is_installed_may_be_nothing(tmp_path: Path) -> None:
             tmp_path / "router.yaml", backend_options={}, plugin_settings=MIDDLEWARE, env={}
         )
     assert BACKENDS
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("models: {}\n", "var"),
+        ("server:\n  state_dir: here\nmodels: [", "here"),
+        ("server: {port: 1, state_dir: 'my state', host: x}\n", "my state"),
+        ('server:\n  # state_dir: "old"\n  state_dir: "new"  # really\n', "new"),
+        ("server: {state_dir: '${STATE}/x'}\n", "s/x"),
+        ("\xff", "var"),
+    ],
+)
+def test_the_state_folder_is_found_in_a_broken_file(tmp_path: Path, text: str, folder: str) -> None:
+    """A router may run on it while it is being edited."""
+    path = tmp_path / "router.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    assert find_state_dir(path, {"STATE": "s"}) == tmp_path / folder
+    assert find_state_dir(path, {"HOONIFY_STATE_DIR": "/srv/x"}) == Path("/srv/x")
+    assert find_state_dir(tmp_path / "none.yaml", {}) == tmp_path / "var"

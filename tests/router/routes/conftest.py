@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from sanic import Sanic
 from tests.router.doubles import Stage, gateway
 
-from hoonify_router.api import Middleware, Route
+from hoonify_router.api import APIRoute, Middleware, Route
 from hoonify_router.app import create_app
 from hoonify_router.connection import ClientProtocol
 from hoonify_router.door import open_door
@@ -161,7 +161,7 @@ async def open_up(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenDoor]:
         script: Any = None,
         middleware: Iterable[Middleware] = (),
         *,
-        routes: tuple[Route, ...] = (),
+        routes: Sequence[Route | APIRoute] = (),
         **more: Any,
     ) -> Door:
         stage = script if isinstance(script, Stage) else Stage(script)

@@ -1,0 +1,83 @@
+"""``/v1/admin/...``: what the command line asks of a running router, for keys with the scope ``admin``.
+
+A router that asks for no keys has nobody with that scope, and refuses all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from hoonify_router.api import APIRoute, RequestContext, Result
+from hoonify_router.errors import InvalidJSON, InvalidType
+
+ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class AdminRoute:
+    """A command of the supervisor's as a route; the JSON of the body, or the query of a GET, are its arguments.
+
+    Args:
+        method: Of HTTP.
+        path: After ``/v1/admin/``.
+        command: What the supervisor is asked for.
+        patience: Seconds to wait for its answer.
+    """
+
+    method: str
+    path: str
+    command: str
+    patience: float = 90.0
+
+
+ADMIN_ROUTES = (AdminRoute("GET", "homes", "homes"),)
+"""All of them."""
+
+
+class AskSupervisor(Protocol):
+    """``SupervisorClient.ask``."""
+
+    async def __call__(
+        self, command: str, arguments: Any, *, who: str, patience: float | None
+    ) -> Any:
+        """Return the supervisor's answer.
+
+        Raises:
+            RouterError: What it says.
+        """
+
+
+def admin_routes(ask: AskSupervisor) -> list[APIRoute]:
+    """Return the routes.
+
+    Args:
+        ask: Asks the supervisor.
+    """
+    return [
+        APIRoute(f"/v1/admin/{one.path}", partial(_answer, one, ask), ADMIN, one.method)
+        for one in ADMIN_ROUTES
+    ]
+
+
+async def _answer(
+    route: AdminRoute, ask: AskSupervisor, ctx: RequestContext, given: Mapping[str, str]
+) -> Result:
+    arguments = dict(given) if route.method == "GET" else _body(ctx)
+    who = f"key {ctx.principal.id}" if ctx.principal is not None else ""
+    told = await ask(route.command, arguments, who=who, patience=route.patience)
+    return Result({"object": "list", "data": told} if isinstance(told, list) else told)
+
+
+def _body(ctx: RequestContext) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(ctx.body or b"{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise InvalidJSON("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidType("The body must be a JSON object.")
+    return body
