@@ -94,6 +94,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "(ms|s|m|h|d)" in schema.get("pattern", ""):
         return "duration"
+    if "(B|kB|" in schema.get("pattern", ""):
+        return "size"
     kinds = schema.get("type", "anything")
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if kind == "array":

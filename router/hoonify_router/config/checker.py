@@ -13,7 +13,8 @@ from msgspec import inspect as mi
 from hoonify_router.config.leaves import Wrong, not_a, read_leaf, read_time, refusal
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, ScalarNode
 from hoonify_router.config.problems import Problems, closest, listed
-from hoonify_router.config.times import READ_AS, READERS
+from hoonify_router.config.readers import READERS
+from hoonify_router.config.times import READ_AS
 
 INVALID: Any = object()
 """Stands for a value that is wrong and has been told of."""

@@ -15,8 +15,8 @@ from msgspec import inspect as mi
 
 from hoonify_router.config.nodes import Node, ScalarNode
 from hoonify_router.config.problems import closest, listed, shown
+from hoonify_router.config.readers import READERS
 from hoonify_router.config.scalars import read_scalar
-from hoonify_router.config.times import READERS
 
 _LARGEST = 2**63 - 1
 _FOREIGN: dict[type[mi.Type], type] = {

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from hoonify_router.config.sizes import Size
 from hoonify_router.config.times import Day, Duration
 from hoonify_router.discretion import Discreet
 
@@ -43,6 +44,23 @@ class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ping_interval: Annotated[
         Duration, _says("A waiting stream gets an SSE comment this often; 0 turns it off.")
     ] = Duration(15)
+    gpu_budget: Annotated[
+        Size | list[Size] | None,
+        _says(
+            "Memory of the GPUs that homes may take together: of each of them, or a list, one by one."
+            " Default: what nvidia-smi says is there."
+        ),
+    ] = None
+    gpu_turn: Annotated[
+        Duration,
+        _says(
+            "A home that was started on demand serves at least this long before another one may take its memory."
+        ),
+    ] = Duration(10)
+    gpu_patience: Annotated[
+        Duration,
+        _says("A home that makes room for another one gets this long to finish what runs there."),
+    ] = Duration(600)
 
 
 class Pricing(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -86,6 +104,19 @@ class HomeConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tru
         str | None, _says("Key for `url`; write ${NAME} to take it from the environment.")
     ] = None
     python: Annotated[str | None, _says("Interpreter for this home's engine worker.")] = None
+    gpu: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        _says(
+            "GPUs that it runs on, by nvidia-smi's numbers; its engine sees no others. Default: all."
+        ),
+    ] = field(default_factory=list)
+    gpu_memory: Annotated[
+        Size | list[Size] | None,
+        _says(
+            "Memory that it takes on each of them (on the first, where `gpu` says nothing), or a list, one by one."
+            " Default: the backend's estimate, if it has one."
+        ),
+    ] = None
     weight: Annotated[
         int, _says("Share of the model's requests, against its other homes.", ge=1, le=1000)
     ] = 1
@@ -140,6 +171,19 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
     url: Annotated[str | None, _says("Base URL of a server that already runs.")] = None
     api_key: Annotated[str | None, _says("Key for `url`.")] = None
     python: Annotated[str | None, _says("Interpreter for this model's engine worker.")] = None
+    gpu: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        _says(
+            "GPUs that it runs on, by nvidia-smi's numbers; its engine sees no others. Default: all."
+        ),
+    ] = field(default_factory=list)
+    gpu_memory: Annotated[
+        Size | list[Size] | None,
+        _says(
+            "Memory that it takes on each of them (on the first, where `gpu` says nothing), or a list, one by one."
+            " Default: the backend's estimate, if it has one."
+        ),
+    ] = None
     homes: Annotated[list[HomeConfig], _says("Several homes for one model.")] = field(
         default_factory=list
     )
@@ -164,12 +208,34 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
         Literal["always", "on_demand"],
         _says("Start the home with the router, or at the first request."),
     ] = "always"
+    idle_stop: Annotated[
+        Duration,
+        _says(
+            "With `start: on_demand`, stop a home that has had no request for this long; 0 never does."
+        ),
+    ] = Duration(0)
+    hold_timeout: Annotated[
+        Duration,
+        _says(
+            "A request waits this long for a home that starts, then it is told when to come back."
+        ),
+    ] = Duration(60)
 
     def all_homes(self) -> list[HomeConfig]:
         """Return the homes, the short form included, in the order of the file."""
         if self.homes or self.backend is None:
             return self.homes
-        return [HomeConfig(self.backend, self.options, self.url, self.api_key, self.python)]
+        return [
+            HomeConfig(
+                backend=self.backend,
+                options=self.options,
+                url=self.url,
+                api_key=self.api_key,
+                python=self.python,
+                gpu=self.gpu,
+                gpu_memory=self.gpu_memory,
+            )
+        ]
 
 
 class Config(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec import inspect as mi
 
 from hoonify_router.config.checker import Checker
+from hoonify_router.config.demand_rules import DemandRules
 from hoonify_router.config.model import (
     MAX_MODEL_ID,
     MODEL_ID,
@@ -115,6 +116,7 @@ class Rules:
             lambda node, settings: self._checker.check(node, self._struct_type(settings)),
             self._problems,
         )
+        demand = DemandRules(self._problems)
         for name, model in models.entries.items():
             if not re.fullmatch(MODEL_ID, name) or len(name) > MAX_MODEL_ID:
                 self._problems.add_at_key(
@@ -123,6 +125,7 @@ class Rules:
             if not isinstance(model, MappingNode):
                 continue
             routing.apply(name, model, models)
+            demand.check_model(model)
             homes = self._homes_of(model)
             for index, home in enumerate(homes):
                 if (identity := home_id(name, index, len(homes))) in home_ids:
@@ -132,6 +135,7 @@ class Rules:
                 home_ids.add(identity)
                 if isinstance(home, MappingNode):
                     self._check_home(home, defaults)
+                    demand.check_home(home)
 
     def _homes_of(self, model: MappingNode) -> list[Node]:
         """Return where a model says that it lives; note when it says nothing or two things."""

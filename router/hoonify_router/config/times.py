@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
 from typing import Annotated
 
 from msgspec import Meta
@@ -53,10 +52,3 @@ def parse_day(text: str) -> int | None:
     except ValueError:
         return None
     return int(day.timestamp()) if day.year >= 1970 else None
-
-
-READERS: dict[str, tuple[Callable[[str], float | None], str]] = {
-    "duration": (parse_duration, "a duration such as 30s, 15m or 2h"),
-    "day": (parse_day, "a day such as 2025-07-21, or a Unix time"),
-}
-"""For each way to read a text: the function, and what to call what is wanted."""
