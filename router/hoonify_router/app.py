@@ -247,7 +247,10 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
     gateway.measure = Measurements(plugins, context).collect
     client = SupervisorClient(
-        launch.runtime_dir / SOCKET_NAME, gateway.on_table, commands=Commands()
+        launch.runtime_dir / SOCKET_NAME,
+        gateway.on_table,
+        commands=Commands(),
+        uses=gateway.uses,
     )
     catalog.ensure_ready = client.ensure_ready
     app = create_app(gateway, launch.name, [*routes, *admin_routes(client.ask)])

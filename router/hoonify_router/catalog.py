@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -15,9 +16,6 @@ from hoonify_router.places import Place
 from hoonify_router.support import Support
 from hoonify_router.types import Health, HomeView, InferenceRequest, RoutingTable, Task
 
-HOLD = 5.0
-"""Seconds that a request waits for a home that is started on demand, before it is told to come back."""
-
 _STATE_REASONS = {
     "stopped": "it is stopped",
     "starting": "it is starting",
@@ -27,6 +25,9 @@ _STATE_REASONS = {
     "unavailable": "it cannot run here",
 }
 _STATE_RETRY = {"starting": 5.0, "loading": 5.0, "draining": 2.0, "failed": 10.0, "stopped": 5.0}
+_NEARNESS = {"loading": 0, "starting": 1, "stopped": 2, "draining": 3}
+"""How far homes are from being ready that need no more than to be asked for."""
+
 _NEVER = 3600.0
 _CHAT: frozenset[Task] = frozenset({"chat"})
 _LEFT_ALONE = "it keeps failing and is left alone for a moment"
@@ -145,7 +146,6 @@ class Catalog:
     Args:
         config: Its ``models``.
         parameters: Request fields that each server backend honours; a home's own word counts more.
-        hold: Seconds that a request waits for a home that is started on demand.
         tasks: What the homes of each server backend may be asked for; chats, if it is not here.
         balancers: Chooses among a model's homes, by the model's ID; where there is none, they take turns.
 
@@ -159,7 +159,6 @@ class Catalog:
         self,
         config: Config,
         parameters: Mapping[str, frozenset[str] | None],
-        hold: float = HOLD,
         *,
         tasks: Mapping[str, frozenset[Task]] | None = None,
         balancers: Mapping[str, Balancer] | None = None,
@@ -173,8 +172,8 @@ class Catalog:
         self._tasks = tasks or {}
         self.ensure_ready: EnsureReady | None = None
         self.load_of: LoadOf | None = None
-        self._hold = hold
         self._waking: dict[str, asyncio.Task[HomeView]] = {}
+        self._told = asyncio.Event()
         self.generation = 0
 
     def update(self, table: RoutingTable) -> None:
@@ -190,6 +189,7 @@ class Catalog:
                     shared[can] = self._support(model, *can)
                 supports[home.id] = shared[can]
             model.update(homes, supports)
+        self._told.set()
 
     def models(self) -> Collection[Model]:
         """Return all models, in the order of the file."""
@@ -227,21 +227,31 @@ class Catalog:
             InvalidRequest: No home can do what is asked.
             ModelUnavailable: No home may be asked, with the reason and the time after which one may.
         """
+        if not self._told.is_set() and self.ensure_ready is not None:
+            with contextlib.suppress(
+                TimeoutError
+            ):  # the supervisor starts just as this gateway does
+                async with asyncio.timeout(self.hold_left(model, ctx)):
+                    await self._told.wait()
         place = model.pick(ctx, request, tried)
         if place is None and not any(name in tried for name in model.places):
-            place = await self._wake(model)
+            place = await self._wake(model, self.hold_left(model, ctx))
             if place is not None:
                 place.support.check(request)
         if place is None:
             raise self._unavailable(model)
         return place
 
+    def hold_left(self, model: Model, ctx: RequestContext) -> float:
+        """Return the seconds that a request may still wait for a home of ``model`` to come up."""
+        hold = model.config.hold_timeout
+        hold = min(hold, model.config.timeouts.total or hold)
+        return max(0.0, hold - (time.perf_counter() - ctx.started))
+
     def missing(self) -> list[str]:
         """Return the homes that should always run and do not, for the readiness probe."""
         models = self._models.values()
-        missing = [
-            model.id for model in models if model.config.start == "always" and not model.homes
-        ]
+        missing = [model.id for model in models if not model.homes]
         return missing + [
             home.id
             for model in models
@@ -267,27 +277,26 @@ class Catalog:
     def _load(self, home: HomeView) -> Health | None:
         return None if self.load_of is None else self.load_of(home)
 
-    async def _wake(self, model: Model) -> Place | None:
-        """Start a home that waits for its first request; wait for it, but not for long.
+    async def _wake(self, model: Model, patience: float) -> Place | None:
+        """Start a home that sleeps, or is about to, and wait for it; of several, the one that is nearest.
 
         Where others can answer instead, nobody waits for a home that starts again after a failure.
         """
         coming = [
-            home
-            for home in model.homes
-            if home.state in ("starting", "loading") and not (home.always and model.config.fallback)
+            (_NEARNESS[home.state], number, home.id)
+            for number, home in enumerate(model.homes)
+            if home.state in _NEARNESS and not (home.always and model.config.fallback)
         ]
-        asleep = [home for home in model.homes if not home.always and home.state == "stopped"]
-        if self.ensure_ready is None or not (asleep or coming):
+        if self.ensure_ready is None or not coming or not patience:
             return None
-        home_id = (coming or asleep)[0].id
+        home_id = min(coming)[-1]
         waking = self._waking.get(home_id)
         if waking is None:
             waking = asyncio.ensure_future(self.ensure_ready(home_id))
             self._waking[home_id] = waking
             waking.add_done_callback(lambda done: self._awake(home_id, done))
         try:
-            async with asyncio.timeout(min(self._hold, model.config.timeouts.total or self._hold)):
+            async with asyncio.timeout(patience):
                 home = await asyncio.shield(waking)
         except TimeoutError:
             return None

@@ -26,6 +26,7 @@ RouterError                      500  server_error            internal_error
 │   ├── EngineDead               503
 │   │   ├── BrokenAnswer         503
 │   │   └── UnfinishedAnswer     503
+│   ├── HomeStopping             503
 │   ├── OutOfMemory              503
 │   ├── HomeMisconfigured        503
 │   └── HomeTimeout              504                          timeout
@@ -229,6 +230,10 @@ class BrokenAnswer(EngineDead):
 
 class UnfinishedAnswer(EngineDead):
     """The engine said that it was done before its answer was complete."""
+
+
+class HomeStopping(ModelUnavailable):
+    """The model's home takes nothing new, for it is about to stop; it has not looked at the request."""
 
 
 class OutOfMemory(ModelUnavailable):

@@ -110,6 +110,14 @@ class Gateway:
             self.pipeline.cut_streams,
         )
 
+    def uses(self) -> dict[str, tuple[int, int]]:
+        """Return the requests that each home has now, and has ever had, from this process."""
+        return {
+            place.home.id: (place.in_flight, place.served)
+            for model in self.catalog.models()
+            for place in model.places.values()
+        }
+
     def _load_of(self, home: HomeView) -> Health | None:
         return self._adapters[home.kind].load(home)
 

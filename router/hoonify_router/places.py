@@ -9,7 +9,12 @@ from hoonify_router.answer import Answer
 from hoonify_router.api import Candidate
 from hoonify_router.breaker import Breaker
 from hoonify_router.config.model import ModelConfig
-from hoonify_router.errors import HomeMisconfigured, ModelUnavailable, RouterError
+from hoonify_router.errors import (
+    HomeMisconfigured,
+    HomeStopping,
+    ModelUnavailable,
+    RouterError,
+)
 from hoonify_router.support import Support
 from hoonify_router.types import HomeView
 
@@ -20,7 +25,7 @@ class Place(Candidate):
     """A home of a model in this gateway: what is there now, and whether it may be asked.
 
     It stays the same object as long as the home is in the tables. ``breaker`` is its circuit breaker, and
-    ``timeouts`` are its model's.
+    ``timeouts`` are its model's. ``served`` counts the requests that have ever entered.
 
     Args:
         home: The home as the last table has it.
@@ -28,7 +33,7 @@ class Place(Candidate):
         config: Its model's part of the configuration.
     """
 
-    __slots__ = ("_probe", "breaker", "support", "timeouts")
+    __slots__ = ("_probe", "breaker", "served", "support", "timeouts")
 
     def __init__(self, home: HomeView, support: Support, config: ModelConfig) -> None:
         super().__init__(home)
@@ -36,6 +41,7 @@ class Place(Candidate):
         self.timeouts = config.timeouts
         self.breaker = Breaker(config.breaker.failures, config.breaker.cool_down)
         self._probe: tuple[int, Answer] | None = None
+        self.served = 0
 
     def update(self, home: HomeView, support: Support) -> None:
         """Take over what a new table says; a home that has been somewhere else is judged afresh."""
@@ -64,6 +70,7 @@ class Place(Candidate):
         permit = breaker.enter(0.0 if breaker.closed else time.monotonic())
         if permit is not None:
             self.in_flight += 1
+            self.served += 1
             if not breaker.closed:
                 self._probe = permit, answer
         return permit
@@ -95,6 +102,9 @@ def is_fault_of_home(error: RouterError) -> bool:
     """Tell whether an error counts for the breaker: 5xx, timeouts and broken connections do.
 
     A full queue does not, nor a client's mistake or departure, nor a server that does not know our key:
-    another pause would not heal it, and a client might be able to provoke it.
+    another pause would not heal it, and a client might be able to provoke it. A home that stops does what it
+    was told to.
     """
-    return isinstance(error, ModelUnavailable) and not isinstance(error, HomeMisconfigured)
+    return isinstance(error, ModelUnavailable) and not isinstance(
+        error, HomeMisconfigured | HomeStopping
+    )

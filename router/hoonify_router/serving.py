@@ -16,6 +16,8 @@ from hoonify_router.catalog import Catalog, Model
 from hoonify_router.errors import (
     Cancelled,
     ContextLengthExceeded,
+    EngineDead,
+    HomeStopping,
     InvalidRequest,
     ModelUnavailable,
     Overloaded,
@@ -129,6 +131,12 @@ class Serving:
                     continue
                 if (trouble := answer.error) is None:
                     return answer
+                turned_away = not answer.begun and _was_turned_away(place, trouble)
+                if turned_away and self._catalog.hold_left(candidate, ctx) > 0:
+                    ctx.calls.pop()
+                    ctx.attempts -= 1
+                    await _take_breath(1, reply, patience)
+                    continue  # until the home is back: it was told to stop, it has not failed
                 tried.append(place.home.id)
                 trouble = with_model_named(trouble, place.home.served_name, request.model)
                 if candidate is not model and isinstance(trouble, _NOT_FOR_THIS_MODEL):
@@ -201,6 +209,13 @@ class Serving:
                 if answer.pieces or (left and home.kind == "server"):
                     ctx.usage = _seen(ctx, request, answer)
         return answer
+
+
+def _was_turned_away(place: Place, trouble: RouterError) -> bool:
+    """Tell whether a request that has not begun met a home that was just being stopped."""
+    return isinstance(trouble, HomeStopping) or (
+        isinstance(trouble, EngineDead) and place.home.state in ("draining", "stopped")
+    )
 
 
 async def _take_breath(tried: int, reply: Reply, patience: Patience) -> None:

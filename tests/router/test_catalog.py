@@ -34,8 +34,11 @@ CHAT = ChatRequest("parrot", [])
 SEEDED = ChatRequest("parrot", [], seed=1)
 
 
-def catalog(*homes: HomeView, models: tuple[str, ...] = ("parrot",), hold: float = 5) -> Catalog:
-    made = Catalog(config(*models), {"openai": frozenset({"seed"}), "any": None}, hold)
+def catalog(*homes: HomeView, models: tuple[str, ...] = ("parrot",), hold: float = 60) -> Catalog:
+    settings = config(*models)
+    for model in settings.models.values():
+        model.hold_timeout = hold
+    made = Catalog(settings, {"openai": frozenset({"seed"}), "any": None})
     made.update(RoutingTable(7, homes))
     return made
 
@@ -148,6 +151,20 @@ async def test_before_the_first_table_the_router_is_starting() -> None:
     assert made.missing() == ["parrot"]
 
 
+async def test_requests_before_the_first_table_wait_for_it() -> None:
+    """One gateway may be a moment ahead of another, and of the supervisor."""
+    made = Catalog(config(), {})
+
+    async def ensure_ready(home_id: str) -> HomeView:
+        raise AssertionError
+
+    made.ensure_ready = ensure_ready
+    waiting = asyncio.ensure_future(choose(made, made.resolve("parrot")))
+    await asyncio.sleep(0)
+    made.update(RoutingTable(1, (home(),)))
+    assert (await waiting).id == "parrot"
+
+
 async def test_a_home_on_demand_is_woken_once_for_all() -> None:
     """Everybody who asks meanwhile waits for the same start."""
     made = catalog(home(state="stopped", always=False, address=""))
@@ -171,9 +188,46 @@ async def test_a_home_on_demand_is_woken_once_for_all() -> None:
     assert asked == ["parrot"]
 
 
-async def test_nobody_waits_long_for_a_home_on_demand() -> None:
+async def test_the_nearest_home_is_waited_for() -> None:
+    """One that loads before one that sleeps, and that before one which is just about to stop."""
+    states = ["draining", "stopped", "failed", "starting", "loading", "loading"]
+    asked = []
+
+    async def ensure_ready(home_id: str) -> HomeView:
+        asked.append(home_id)
+        return home(id=home_id)
+
+    while states:
+        made = catalog(*(home(id=f"parrot/{n}", state=s) for n, s in enumerate(states)))
+        made.ensure_ready = ensure_ready
+        if states == ["failed"]:
+            with pytest.raises(ModelUnavailable):
+                await choose(made, made.resolve("parrot"))
+            break
+        await choose(made, made.resolve("parrot"))
+        states.pop(int(asked[-1].rpartition("/")[2]))
+    assert states == ["failed"]
+    assert asked == [f"parrot/{n}" for n in (4, 4, 3, 1, 0)]
+
+
+async def test_the_time_to_wait_counts_from_the_arrival() -> None:
+    """Whatever a request has met before, it waits no longer in all."""
+    made = catalog(home(state="stopped", always=False, address=""), hold=30)
+    model = made.resolve("parrot")
+    ctx = request()
+    assert 29 < made.hold_left(model, ctx) <= 30
+    ctx.started -= 31
+    assert made.hold_left(model, ctx) == 0
+    with pytest.raises(ModelUnavailable):
+        await made.choose(model, ctx, CHAT)
+    model.config.timeouts.total = 10
+    ctx.started += 31
+    assert made.hold_left(model, ctx) <= 10
+
+
+async def test_nobody_waits_for_ever_for_a_home_on_demand() -> None:
     """It goes on starting, the client is told to come back."""
-    made = catalog(home(state="stopped", always=False, address=""), hold=0.01)
+    made = catalog(home(state="stopped", always=False, address=""), hold=0.5)
     gate = asyncio.Event()
     woken = []
 

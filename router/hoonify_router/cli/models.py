@@ -71,12 +71,15 @@ def _live(report: Report, home: HomeView | None) -> Report:
             report, state="stopped", reason="It is not in the running router."
         )
     stage, done, total = home.progress or ("", 0, 0)
+    retry_after = None
+    if home.state == "failed" and home.retry_after is not None:
+        retry_after = math.ceil(home.retry_after)
     return dataclasses.replace(
         report,
         state=home.state,
         reason=home.reason,
         detail=home.detail,
-        retry_after=None if home.retry_after is None else math.ceil(home.retry_after),
+        retry_after=retry_after,
         progress=f"{stage}, {done} of {total}" if total else stage,
     )
 

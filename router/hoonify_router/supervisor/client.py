@@ -26,13 +26,16 @@ from hoonify_router.supervisor.messages import (
     Role,
     Status,
     Table,
+    Used,
 )
+from hoonify_router.supervisor.uses import Counts
 from hoonify_router.types import HomeView, RoutingTable
 
 log = logging.getLogger(__name__)
 
 _RETRY = 0.05
 _RETRY_MAX = 1.0
+_TELL_USES = 1.0
 
 
 class SupervisorClient:
@@ -43,6 +46,7 @@ class SupervisorClient:
         on_table: Called on the event loop with every new routing table.
         role: Who speaks; only gateways count as open doors.
         commands: What the supervisor may ask for.
+        uses: Returns the requests that each home has now, and has ever had.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class SupervisorClient:
         *,
         role: Role = "gateway",
         commands: Commands | None = None,
+        uses: Callable[[], Counts] = dict,
     ) -> None:
         self._commands = commands or Commands()
+        self._uses = uses
         self.table = RoutingTable(0, ())
         self._path = str(socket_path)
         self._on_table = on_table
@@ -150,7 +156,7 @@ class SupervisorClient:
     async def _join(self) -> _Link:
         loop = asyncio.get_running_loop()
         _, link = await loop.create_unix_connection(
-            lambda: _Link(self._role, self._take, self._commands), self._path
+            lambda: _Link(self._role, self._take, self._commands, self._uses), self._path
         )
         self._link = link
         await link.joined
@@ -180,7 +186,11 @@ class _Link(asyncio.Protocol):
     """One connection, as long as it lasts."""
 
     def __init__(
-        self, role: Role, on_table: Callable[[RoutingTable], None], commands: Commands
+        self,
+        role: Role,
+        on_table: Callable[[RoutingTable], None],
+        commands: Commands,
+        uses: Callable[[], Counts],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.conversation = Conversation(commands, self._send)
@@ -188,6 +198,9 @@ class _Link(asyncio.Protocol):
         self.lost: asyncio.Future[None] = loop.create_future()
         self._role: Role = role
         self._on_table = on_table
+        self._uses = uses
+        self._told: dict[str, tuple[int, int]] = {}
+        self._telling: asyncio.TimerHandle | None = None
         self._calls = itertools.count(1)
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._reader = FrameReader(msgspec.msgpack.Decoder(FromSupervisor))
@@ -208,6 +221,7 @@ class _Link(asyncio.Protocol):
         for frame in frames:
             if isinstance(frame, Table):
                 self._on_table(frame.table)
+                self._tell_uses()
                 if not self.joined.done():
                     self.joined.set_result(None)
             elif isinstance(frame, IsReady | IsUnavailable | Status):
@@ -219,6 +233,8 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        if self._telling is not None:
+            self._telling.cancel()
         if not self.joined.done():
             self.joined.set_exception(ConnectionResetError("the supervisor has left"))
         for answer in self._open.values():
@@ -228,6 +244,23 @@ class _Link(asyncio.Protocol):
         self.conversation.end()
         if not self.lost.done():
             self.lost.set_result(None)
+
+    def _tell_uses(self) -> None:
+        """Tell what has changed, now and every second."""
+        if self._telling is not None:
+            self._telling.cancel()
+        if self._role != "gateway" or self._transport is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._telling = loop.call_later(_TELL_USES, self._tell_uses)
+        news = {
+            home: counts
+            for home, counts in self._uses().items()
+            if self._told.get(home, (0, 0)) != counts
+        }
+        if news:
+            self._told.update(news)
+            self._send(Used(news))
 
     async def ask(self, make: Callable[[int], msgspec.Struct]) -> Any:
         """Send a question and wait for its answer."""

@@ -25,7 +25,9 @@ from hoonify_router.supervisor.messages import (
     Status,
     Table,
     ToSupervisor,
+    Used,
 )
+from hoonify_router.supervisor.uses import Uses
 from hoonify_router.types import HomeView, RoutingTable
 from hoonify_router.worker.listener import listen_privately
 
@@ -43,6 +45,9 @@ class ControlServer:
         status: Returns what an operator may know of each home.
         on_gateways: Called with the number of gateways whenever it changes.
         commands: What else may be asked for.
+
+    Attributes:
+        uses: What the gateways tell of the homes.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class ControlServer:
     ) -> None:
         self.commands = commands or Commands()
         self.table = RoutingTable(0, ())
+        self.uses = Uses()
         self._ensure_ready = ensure_ready
         self._status = status
         self._on_gateways = on_gateways
@@ -123,6 +129,7 @@ class ControlServer:
     def part(self, member: _Member) -> None:
         """Forget a client that is gone."""
         self._members.discard(member)
+        self.uses.forget(member, asyncio.get_running_loop().time())
         if member.role == "gateway":
             self._on_gateways(self.gateways)
 
@@ -209,6 +216,9 @@ class _Member(asyncio.Protocol):
             task = asyncio.create_task(self._server.answer(self, frame))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
+        elif isinstance(frame, Used):
+            now = asyncio.get_running_loop().time()
+            self._server.uses.hear(self, frame.homes, now)
         elif isinstance(frame, AskStatus):
             self.send(self._server.status(frame.call))
         else:

@@ -64,6 +64,7 @@ class EngineHome(Home):
         while not self._stop_asked.done():
             if self.life.state == "starting":
                 await self._live()
+                self._come_to_rest()
             elif not lifecycle.may_start(self.life, self._loop.time()):
                 await self._cool_down()
             elif self._wanted.is_set():
@@ -71,6 +72,13 @@ class EngineHome(Home):
             else:
                 await self._first(self._wanted.wait())
         self._set(lifecycle.stopped(self.life, self._loop.time()))
+
+    def _come_to_rest(self) -> None:
+        """Note that a home which was to stop for now has stopped."""
+        if self._rest_asked.done():
+            self._rest_asked = self._loop.create_future()
+            if self.life.state != "failed":
+                self._set(lifecycle.stopped(self.life, self._loop.time()))
 
     async def _cool_down(self) -> None:
         pause = (self.life.retry_at or 0.0) - self._loop.time()
@@ -108,6 +116,14 @@ class EngineHome(Home):
     async def _drain(self, process: EngineProcess) -> None:
         """Let a ready engine finish what runs; return when it has ended or its time is over."""
 
+    async def _exit_within(self, process: EngineProcess) -> None:
+        """Wait for the end of a process that drains, and a little; no longer when the router stops meanwhile."""
+        watched: set[asyncio.Future[None]] = {process.exited}
+        if not self._stop_asked.done():
+            watched.add(self._stop_asked)
+        patience = self.drain_patience + self.grace
+        await asyncio.wait(watched, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+
     def _let_go(self) -> None:
         """Close what belongs to this run of the engine; the process ends next, if it has not."""
 
@@ -129,7 +145,7 @@ class EngineHome(Home):
         try:
             await self._bring_up()
             log.info("%s: ready on %s", self.plan.id, self._device())
-            self._set(lifecycle.became_ready(self.life, self._loop.time()))
+            self._became_ready()
             await self._guarded(self._until_lost())
         except Stopped:
             if self.life.state == "ready" and self._process is not None:
@@ -149,6 +165,11 @@ class EngineHome(Home):
                 self._process = None
             self.health = Health()
 
+    def _became_ready(self) -> None:
+        self._set(lifecycle.became_ready(self.life, self._loop.time()))
+        if self.life.load_seconds is not None:
+            self.on_loaded(self, self.life.load_seconds)
+
     # ------------------------------------------------------------ watching
 
     async def _guarded(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -162,7 +183,8 @@ class EngineHome(Home):
         exited = self._process.exited
         task = asyncio.create_task(work)
         task.add_done_callback(_retrieve)
-        watched: set[asyncio.Future[Any]] = {task, exited, self._fatal, self._stop_asked}
+        stops = (self._stop_asked, self._rest_asked)
+        watched: set[asyncio.Future[Any]] = {task, exited, self._fatal, *stops}
         try:
             while True:
                 until = lifecycle.deadline(self.life, self.plan.limits)
@@ -171,7 +193,7 @@ class EngineHome(Home):
                     timeout=None if until is None else max(until - self._loop.time(), 0.0),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if self._stop_asked.done():
+                if any(stop.done() for stop in stops):
                     raise Stopped
                 if exited.done() and not task.done():  # its last frames may still be on their way
                     await asyncio.wait({task}, timeout=_AFTERMATH)

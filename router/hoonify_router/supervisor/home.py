@@ -23,6 +23,11 @@ class Home(ABC):
     Args:
         plan: What it should be.
         on_change: Called with the home whenever what is published of it has changed.
+
+    Attributes:
+        waiting: How many wait for it to be ready.
+        expected_load: Seconds that its next load is likely to take, where that is known.
+        on_loaded: Called with the home and the seconds that a load has taken.
     """
 
     def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
@@ -35,7 +40,12 @@ class Home(ABC):
         self._on_change = on_change
         self._stop_asked: asyncio.Future[None] = self._loop.create_future()
         self._changed: asyncio.Future[None] = self._loop.create_future()
+        self._rest_asked: asyncio.Future[None] = self._loop.create_future()
+        self._rest_patience = 0.0
         self._wanted = asyncio.Event()
+        self.waiting = 0
+        self.expected_load: float | None = None
+        self.on_loaded: Callable[[Home, float], None] = _forget
         if plan.always:
             self._wanted.set()
 
@@ -54,9 +64,7 @@ class Home(ABC):
         """Return what gateways may know of it now."""
         life, plan = self.life, self.plan
         ready = life.state == "ready"
-        retry_after = None
-        if life.retry_at is not None:
-            retry_after = max(life.retry_at - self._loop.time(), 0.0)
+        retry_after = self.retry_after
         return HomeView(
             id=plan.id,
             model=plan.model,
@@ -78,6 +86,29 @@ class Home(ABC):
         )
 
     @property
+    def retry_after(self) -> float | None:
+        """Return the seconds after which another try makes sense, where that can be told."""
+        now = self._loop.time()
+        if self.life.retry_at is not None:
+            return max(self.life.retry_at - now, 0.0)
+        if self.expected_load is None or self.life.state not in ("stopped", "starting", "loading"):
+            return None
+        spent = 0.0 if self.life.state == "stopped" else now - self.life.began
+        return max(self.expected_load - spent, 1.0)
+
+    @property
+    def counts_down(self) -> bool:
+        """Return whether ``retry_after`` changes as time passes."""
+        return self.retry_after is not None and self.life.state != "stopped"
+
+    @property
+    def drain_patience(self) -> float:
+        """Return how long its running requests may take to finish, now that it stops."""
+        if self._rest_asked.done() and not self._stop_asked.done():
+            return self._rest_patience
+        return self.plan.limits.drain_timeout
+
+    @property
     def served_name(self) -> str:
         """Return the model name that the engine itself expects."""
         return ""
@@ -89,15 +120,19 @@ class Home(ABC):
             ModelUnavailable: It cannot be ready, or not soon.
         """
         self._wanted.set()
-        while True:
-            view = self.view
-            if view.state == "ready":
-                return view
-            if view.state in ("failed", "unavailable", "draining") or self._stop_asked.done():
-                reason = (view.reason or "it is being stopped").rstrip(".")
-                told = f"The model '{self.plan.model}' is not available: {reason}."
-                raise ModelUnavailable(told, retry_after=view.retry_after)
-            await asyncio.shield(self._changed)
+        self.waiting += 1
+        try:
+            while True:
+                view = self.view
+                if view.state == "ready" and not self._rest_asked.done():
+                    return view
+                if view.state in ("failed", "unavailable") or self._stop_asked.done():
+                    reason = (view.reason or "it is being stopped").rstrip(".")
+                    told = f"The model '{self.plan.model}' is not available: {reason}."
+                    raise ModelUnavailable(told, retry_after=view.retry_after)
+                await asyncio.shield(self._changed)
+        finally:
+            self.waiting -= 1
 
     @abstractmethod
     async def run(self) -> None:
@@ -107,6 +142,19 @@ class Home(ABC):
         """Begin to drain, then stop; ``run`` returns when that is done."""
         if not self._stop_asked.done():
             self._stop_asked.set_result(None)
+
+    def rest(self, patience: float) -> None:
+        """Begin to drain, then stop until it is wanted again, as a home that always runs is at once.
+
+        Args:
+            patience: Seconds that its running requests get to finish.
+        """
+        if self._rest_asked.done() or self.life.state not in ("starting", "loading", "ready"):
+            return
+        self._rest_patience = patience
+        if not self.plan.always:
+            self._wanted.clear()
+        self._rest_asked.set_result(None)
 
     def kill(self) -> None:  # noqa: B027 - most homes have no process of ours
         """End whatever process it has, without a word."""
@@ -127,6 +175,10 @@ class Home(ABC):
         when = f"next try in {pause:.0f} s" if pause else "restarting"
         told = trouble.detail.partition("\n")[0]  # the rest, its output, has been logged as it came
         log.error("%s: %s (%s)", self.plan.id, f"{trouble.reason} {told}".strip(), when)
+
+
+def _forget(home: Home, seconds: float) -> None:
+    """Keep nothing in mind."""
 
 
 class UnavailableHome(Home):

@@ -31,6 +31,19 @@ class AskStatus(Struct, tag="ask_status"):
     call: int
 
 
+class Used(Struct, tag="used"):
+    """How much a gateway has used homes, of those where that has changed since it last told.
+
+    Told at once after each table, so that it says what the gateway has done by the table before; and then
+    every second, where there is news.
+
+    Args:
+        homes: By home: requests that are there now, and requests that have ever gone there.
+    """
+
+    homes: dict[str, tuple[int, int]]
+
+
 class Table(Struct, tag="table"):
     """The newest routing table; sent at once to who joins, then at every change."""
 
@@ -119,5 +132,5 @@ class Refused(Struct, tag="refused"):
     retry_after: float | None = None
 
 
-ToSupervisor = Join | EnsureReady | AskStatus | Ask | Noted | Told | Refused
+ToSupervisor = Join | EnsureReady | AskStatus | Used | Ask | Noted | Told | Refused
 FromSupervisor = Table | IsReady | IsUnavailable | Status | Ask | Noted | Told | Refused

@@ -39,6 +39,7 @@ class HomePlan:
         always: Whether it runs as long as the router does.
         base_dir: Folder from which relative paths count.
         limits: How long things may take.
+        idle_stop: Seconds without a request after which it stops; 0 never does.
     """
 
     id: str
@@ -49,6 +50,7 @@ class HomePlan:
     always: bool
     base_dir: Path
     limits: Limits
+    idle_stop: float = 0.0
 
     @property
     def interpreter(self) -> str:
@@ -85,6 +87,7 @@ def plan_homes(
                     always=model.start == "always",
                     base_dir=loaded.base_dir,
                     limits=_limits(limits, defaults),
+                    idle_stop=model.idle_stop,
                 )
             )
     return plans

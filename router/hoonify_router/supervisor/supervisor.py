@@ -18,7 +18,9 @@ from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.home import Home, UnavailableHome
+from hoonify_router.supervisor.idleness import stop_what_is_idle
 from hoonify_router.supervisor.lifecycle import Limits
+from hoonify_router.supervisor.load_times import LoadTimes
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
 from hoonify_router.supervisor.server_home import ServerHome
@@ -77,8 +79,9 @@ class Supervisor:
             self._ensure_ready, self._status, self._gateways_changed, self.commands
         )
         self._add_commands()
+        self._load_times = LoadTimes(context.loaded.state_dir)
         plans = plan_homes(context.loaded, plugins.backends, limits)
-        self._homes = {plan.id: self._make(plan, n) for n, plan in enumerate(plans)}
+        self._homes = {plan.id: self._take_in(plan, n) for n, plan in enumerate(plans)}
 
     async def run(self) -> None:
         """Serve until ``stop`` is called, then take everything down.
@@ -94,15 +97,21 @@ class Supervisor:
         ]
         for life in lives:
             life.add_done_callback(self._check_life)
+        resting = asyncio.create_task(
+            stop_what_is_idle(self._homes.values, self._control.uses), name="idle_stop"
+        )
+        resting.add_done_callback(self._check_life)
         try:
             self._greet_when_settled()
             await self._stopping.wait()
+            resting.cancel()
             await self._let_gateways_finish()
             for home in self._homes.values():
                 home.stop()
             if lives:
                 await asyncio.wait(lives)
         finally:
+            resting.cancel()
             self.kill()
             self._console.close()
             if self._publishing is not None:
@@ -143,6 +152,16 @@ class Supervisor:
         return self._status()
 
     # ------------------------------------------------------------ homes
+
+    def _take_in(self, plan: HomePlan, number: int) -> Home:
+        home = self._make(plan, number)
+        home.expected_load = self._load_times.expected(plan)
+        home.on_loaded = self._loaded
+        return home
+
+    def _loaded(self, home: Home, seconds: float) -> None:
+        self._load_times.learn(home.plan, seconds)
+        home.expected_load = self._load_times.expected(home.plan)
 
     def _make(self, plan: HomePlan, number: int) -> Home:
         why = why_unavailable(self._context.loaded, plan)
@@ -200,7 +219,7 @@ class Supervisor:
         self._publishing = None
         homes = tuple(home.view for home in self._homes.values())
         self._control.publish(RoutingTable(_GENERATION, homes))
-        if any(home.retry_after for home in homes):
+        if any(home.counts_down for home in self._homes.values()):
             self._publish_soon(_REFRESH_INTERVAL)
 
     def _gateways_changed(self, count: int) -> None:

@@ -95,10 +95,12 @@ class WorkerHome(EngineHome):
 
     async def _drain(self, process: EngineProcess) -> None:
         """Let it finish what runs; it leaves by itself then."""
-        patience = self.plan.limits.drain_timeout
-        if self._connection is not None and not self._connection.closed:
-            self._connection.send(Drain(patience))
-            await asyncio.wait({process.exited}, timeout=patience + self.grace)
+        told_last = False
+        while self._connection is not None and not self._connection.closed and not told_last:
+            told_last = self._stop_asked.done()
+            self._connection.send(Drain(self.drain_patience))
+            await self._exit_within(process)  # or until it is told to be quicker
+            told_last = told_last or not self._stop_asked.done()
 
     def _let_go(self) -> None:
         if self._connection is not None:

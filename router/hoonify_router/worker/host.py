@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from hoonify_router.api import Engine
-from hoonify_router.errors import EngineDead, ModelUnavailable, RouterError
+from hoonify_router.errors import EngineDead, HomeStopping, ModelUnavailable, RouterError
 from hoonify_router.protocol import (
     Bye,
     Complete,
@@ -124,7 +124,7 @@ class Host:
         if engine is None or not isinstance(self._outcome, Ready):
             raise ModelUnavailable("The model is not loaded yet.", retry_after=1)
         if self._leaving is not None:
-            raise ModelUnavailable("The model's home is being stopped.", retry_after=1)
+            raise HomeStopping("The model's home is being stopped.", retry_after=1)
         rid = frame.rid
 
         def emit(event: Event) -> None:

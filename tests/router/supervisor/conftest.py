@@ -23,6 +23,7 @@ from hoonify_router.supervisor.client import SupervisorClient
 from hoonify_router.supervisor.console import PlainConsole
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.supervisor import SOCKET_NAME, Supervisor
+from hoonify_router.supervisor.uses import Counts
 from hoonify_router.types import (
     ChatRequest,
     Counted,
@@ -67,13 +68,15 @@ class Sink:
 class Running:
     """A running supervisor and a gateway that listens to it."""
 
-    def __init__(self, supervisor: Supervisor, folder: Path, output: io.StringIO) -> None:
+    def __init__(
+        self, supervisor: Supervisor, folder: Path, output: io.StringIO, uses: Callable[[], Counts]
+    ) -> None:
         self.supervisor = supervisor
         self.folder = folder
         self.output = output
         self.tables: list[RoutingTable] = []
         self.life = asyncio.create_task(supervisor.run())
-        self.client = SupervisorClient(folder / SOCKET_NAME, self._take)
+        self.client = SupervisorClient(folder / SOCKET_NAME, self._take, uses=uses)
         self.connections: list[WorkerConnection] = []
         self._changed = asyncio.Event()
 
@@ -112,8 +115,11 @@ class Running:
 
     async def ask(self, text: str, home_id: str = "parrot") -> Sink:
         """Send a request and return its sink."""
+        return await self.submit(await self.connect(home_id), text)
+
+    async def submit(self, connection: WorkerConnection, text: str) -> Sink:
+        """Send a request over a connection and return its sink."""
         sink = Sink()
-        connection = await self.connect(home_id)
         connection.submit(ChatRequest("m", [Message("user", text)]), sink)
         return sink
 
@@ -181,7 +187,13 @@ async def supervise(
     """``await supervise(yaml, load_stall=0.5)``: a running supervisor, gone after the test."""
     started: list[Running] = []
 
-    async def start(text: str, *, using: Plugins | None = None, **limits: Any) -> Running:
+    async def start(
+        text: str,
+        *,
+        using: Plugins | None = None,
+        uses: Callable[[], Counts] = dict,
+        **limits: Any,
+    ) -> Running:
         output = io.StringIO()
         supervisor = Supervisor(
             plugin_context(load_yaml(text)),
@@ -191,7 +203,7 @@ async def supervise(
             console=PlainConsole(output),
             limits=Limits(**limits),
         )
-        running = Running(supervisor, runtime_dir, output)
+        running = Running(supervisor, runtime_dir, output, uses)
         started.append(running)
         await running.client.connect()
         return running

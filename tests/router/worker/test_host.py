@@ -13,7 +13,7 @@ import pytest
 from hoonify_backends.echo.engine import EchoEngine
 from hoonify_backends.echo.options import EchoOptions
 from hoonify_router.api import Engine, ProgressCallback
-from hoonify_router.errors import EngineDead, ModelUnavailable, RouterError
+from hoonify_router.errors import EngineDead, HomeStopping, ModelUnavailable, RouterError
 from hoonify_router.protocol import (
     MAX_FRAME_BYTES,
     WINDOW,
@@ -471,7 +471,7 @@ async def test_drain_finishes_what_runs_and_refuses_the_rest(echo: Any, sink: An
     await until(lambda: echo.host._leaving)
     late.rid = connection.submit(ask("too late"), late)
     await late.ended.wait()
-    assert type(late.error) is ModelUnavailable
+    assert type(late.error) is HomeStopping
     await running.ended.wait()
     assert running.text == "a b c d"
     assert await echo.host.wait() == 0
