@@ -85,7 +85,7 @@ def test_every_home_has_the_options_of_its_backend(loaded: LoadedConfig, plugins
 def test_the_door_asks_for_a_key(loaded: LoadedConfig) -> None:
     """It listens on this machine only, and every request passes the keys."""
     assert loaded.config.server.host == "127.0.0.1"
-    pipeline = ["api_keys", "rate_limits", "usage", "metrics", "openai_errors"]
+    pipeline = ["api_keys", "rate_limits", "usage", "metrics", "openai_errors", "pages"]
     assert loaded.config.pipeline == pipeline
     plans = loaded.config.plugins["rate_limits"]["plans"]
     assert list(plans) == ["free", "standard", "unlimited"]

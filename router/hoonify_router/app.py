@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import active_children
@@ -223,9 +223,14 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     def vitals() -> Vitals:
         return gateway.vitals()
 
+    def standing() -> Mapping[str, Middleware]:
+        return gateway.middleware()
+
     try:
         plugins = load_plugins(names_required=names_in(loaded.config))
-        context = dataclasses.replace(plugin_context(loaded, launch.runtime_dir), vitals=vitals)
+        context = dataclasses.replace(
+            plugin_context(loaded, launch.runtime_dir), vitals=vitals, middleware=standing
+        )
         middleware = build_pipeline(plugins, loaded, context)
         balancers = build_balancers(plugins, loaded)
         routes, failures = collect_routes(plugins, context)

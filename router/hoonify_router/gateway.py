@@ -102,12 +102,20 @@ class Gateway:
         places = [place for model in self.catalog.models() for place in model.places.values()]
         return Vitals(
             tuple(
-                HomeVitals(one.home, one.in_flight, one.breaker.state, self._load_of(one.home))
+                HomeVitals(
+                    one.home,
+                    one.in_flight,
+                    one.breaker.state,
+                    self._load_of(one.home),
+                    one.support.parameters,
+                    one.support.tasks,
+                )
                 for one in places
             ),
             tuple(read(self.pipeline.watches)),
-            tuple(self.measure({one.name: one for one in self._middleware})),
+            tuple(self.measure(self.middleware())),
             self.pipeline.cut_streams,
+            self.catalog.generation,
         )
 
     def uses(self) -> dict[str, tuple[int, int]]:
@@ -117,6 +125,10 @@ class Gateway:
             for model in self.catalog.models()
             for place in model.places.values()
         }
+
+    def middleware(self) -> dict[str, Middleware]:
+        """Return what stands on every request's way, by name."""
+        return {one.name: one for one in self._middleware}
 
     def _load_of(self, home: HomeView) -> Health | None:
         return self._adapters[home.kind].load(home)

@@ -20,11 +20,13 @@ def bring_up_to_date(connection: Connection) -> None:
     Raises:
         DatabaseError: The database was written by a newer version.
     """
+    logging.getLogger("alembic").setLevel(
+        logging.WARNING
+    )  # it tells of every look, and of its own parts
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     config = Config()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -113,6 +113,38 @@ class UsageStore:
             rows = connection.execute(asked.group_by(group).order_by(group)).all()
         return [_total(_day(row[0]) if by == "day" else str(row[0]), row[1:]) for row in rows]
 
+    def last(
+        self,
+        count: int,
+        *,
+        model: str | None = None,
+        key_id: str | None = None,
+        since: float | None = None,
+        failed: bool = False,
+    ) -> list[UsageRecord]:
+        """Return the last records, the newest first.
+
+        Args:
+            count: How many at most.
+            model: Of this model only.
+            key_id: Of this key only.
+            since: From when on, in Unix seconds.
+            failed: Only those that ended with an error.
+        """
+        asked = (
+            select(*(usage.c[name] for name in _FIELDS)).order_by(usage.c.at.desc()).limit(count)
+        )
+        if model is not None:
+            asked = asked.where(usage.c.model == model)
+        if key_id is not None:
+            asked = asked.where(usage.c.key_id == key_id)
+        if since is not None:
+            asked = asked.where(usage.c.at >= since)
+        if failed:
+            asked = asked.where(usage.c.error != "")
+        with self._database.read() as connection:
+            return [_record(row._mapping) for row in connection.execute(asked)]
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -122,6 +154,13 @@ def _total(group: str, sums: Sequence[Any]) -> Total:
     requests, failed, prompt, completion, cached, reasoning = map(int, sums[:-1])
     return Total(
         group, requests, failed, prompt, completion, cached, reasoning, price=float(sums[-1])
+    )
+
+
+def _record(row: Mapping[Any, Any]) -> UsageRecord:
+    values = dict(row)
+    return UsageRecord(
+        **values | {"streamed": bool(values["streamed"]), "price": float(values["price"])}
     )
 
 

@@ -151,6 +151,7 @@ class PluginContext:
             outside of ``serve``.
         vitals: Tells how this gateway does, from its start on; nothing in any other process. Cheap enough for
             every second, not for every request.
+        middleware: Tells what stands in this gateway's pipeline, by the names there; nothing in any other process.
     """
 
     loaded: LoadedConfig
@@ -158,6 +159,7 @@ class PluginContext:
     announcements: dict[str, str] = field(default_factory=dict)
     runtime_dir: Path | None = None
     vitals: Callable[[], Vitals] = Vitals
+    middleware: Callable[[], Mapping[str, Middleware]] = dict
 
     @property
     def state_dir(self) -> Path:

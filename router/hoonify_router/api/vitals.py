@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hoonify_router.types import Health, HomeView
+from hoonify_router.types import Health, HomeView, Task
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -20,12 +20,16 @@ class HomeVitals:
         in_flight: Requests of this gateway process that are there now.
         breaker: State of this process's circuit breaker for it.
         load: How the engine does, as it last said; ``None`` where it does not tell.
+        parameters: Request fields that it honours; ``None`` where it decides itself, or nobody knows yet.
+        tasks: What it may be asked for.
     """
 
     home: HomeView
     in_flight: int = 0
     breaker: BreakerState = "closed"
     load: Health | None = None
+    parameters: frozenset[str] | None = None
+    tasks: frozenset[Task] = frozenset({"chat"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,11 @@ class Vitals:
         measurements: What plugins tell of themselves.
         cut_streams: Streams since the start that ended with neither a finish nor an error although the client
             was there. The router exists to keep this at 0.
+        generation: Of the routing table.
     """
 
     homes: tuple[HomeVitals, ...] = ()
     middleware: tuple[MiddlewareTime, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     cut_streams: int = 0
+    generation: int = 0
