@@ -11,6 +11,7 @@ from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.onnxruntime.availability import check
 from hoonify_backends.onnxruntime.embedding.availability import check as check_embeddings
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
+from hoonify_backends.onnxruntime.environments import ENVIRONMENTS, accelerator
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.api import Backend, WorkerBackend, hookimpl
 
@@ -29,6 +30,8 @@ def hoonify_register_backends() -> list[Backend]:
             check=check,
             parameters=PARAMETERS,
             tasks=TASKS,
+            environments=ENVIRONMENTS,
+            accelerator=accelerator,
         ),
         WorkerBackend(
             name="onnxruntime_embeddings",
@@ -40,6 +43,8 @@ def hoonify_register_backends() -> list[Backend]:
             check=check_embeddings,
             parameters=frozenset({"dimensions"}),
             tasks=frozenset({"embedding"}),
+            environments=ENVIRONMENTS,
+            accelerator=accelerator,
         ),
     ]
 

@@ -29,6 +29,8 @@ def check(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | No
         return missing
     if missing := missing_device(options.provider):
         return missing
+    if home.python is None and (missing := missing_flavour(options.provider)):
+        return missing
     try:
         read_model_folder(base_dir / options.model)
     except FolderProblem as problem:
@@ -47,12 +49,22 @@ def missing_device(provider: Provider) -> Unavailable | None:
     )
 
 
+def missing_flavour(provider: Provider) -> Unavailable | None:
+    """Return a refusal where a GPU is asked for and this interpreter's ONNX Runtime is for the CPU, or ``None``."""
+    if provider not in ("cuda", "tensorrt") or not _is_installed(_FLAVOURS[0]):
+        return None
+    return Unavailable(
+        "Its engine is installed for the CPU only.",
+        f"provider: {provider} is set; run: hoonify-router env sync onnxruntime --accelerator cuda",
+    )
+
+
 def missing_library() -> Unavailable | None:
     """Return what is wrong with ONNX Runtime in this interpreter, or ``None``."""
     if importlib.util.find_spec("onnxruntime") is None:
         return Unavailable(
             "ONNX Runtime is not installed.",
-            "pip install 'hoonify-router[onnx]' (or [onnx-gpu] for NVIDIA GPUs)",
+            "run: hoonify-router env sync onnxruntime (or pip install 'hoonify-router[onnx]')",
         )
     return clashing_libraries()
 

@@ -9,7 +9,7 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from hoonify_router.cli import check, models, plugins_list, schema, serve
+from hoonify_router.cli import check, env, models, plugins_list, schema, serve
 from hoonify_router.cli.output import complain, drop_output, prepare_streams, warn
 from hoonify_router.cli.parser import Installed, UnknownName, UsageError, build_parser, split_config
 from hoonify_router.cli.preparation import prepare
@@ -17,7 +17,14 @@ from hoonify_router.discretion import without_keys
 from hoonify_router.errors import ConfigError, PluginError, RouterError
 from hoonify_router.loader import collect_commands, load_plugins, plugin_context
 
-BUILT_IN = (serve.COMMAND, check.COMMAND, models.COMMAND, plugins_list.COMMAND, schema.COMMAND)
+BUILT_IN = (
+    serve.COMMAND,
+    check.COMMAND,
+    models.COMMAND,
+    env.COMMAND,
+    plugins_list.COMMAND,
+    schema.COMMAND,
+)
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 DISK_FULL = 1

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hoonify_router.api import Backend, ServerBackend, Unavailable, WorkerBackend
+from hoonify_router.api import Backend, EngineEnvironment, ServerBackend, Unavailable, WorkerBackend
 from hoonify_router.config import (
     BackendDefaults,
     HomeConfig,
@@ -23,6 +24,13 @@ from hoonify_router.config import (
     merged_options,
     options_for,
 )
+from hoonify_router.environments import (
+    BrokenInterpreter,
+    EnvironmentStore,
+    Looks,
+    environments_folder,
+)
+from hoonify_router.environments.packages import WORKER_MODULES
 from hoonify_router.supervisor.lifecycle import Limits
 
 
@@ -33,13 +41,15 @@ class HomePlan:
     Args:
         id: Its name within the configuration.
         model: Catalog ID that it serves.
-        home: Its part of the configuration, with its backend's interpreter filled in.
+        home: Its part of the configuration, with the interpreter of its backend or environment filled in.
         backend: The backend's record.
         options: Its options as plain data, with the backend's defaults filled in.
         always: Whether it runs as long as the router does.
         base_dir: Folder from which relative paths count.
         limits: How long things may take.
         idle_stop: Seconds without a request after which it stops; 0 never does.
+        environment: The link to the environment that was built for it, where that is what it runs in.
+        looks: Looks at interpreters, shared with other homes.
     """
 
     id: str
@@ -51,15 +61,24 @@ class HomePlan:
     base_dir: Path
     limits: Limits
     idle_stop: float = 0.0
+    environment: Path | None = None
+    looks: Looks = field(default_factory=Looks, compare=False, repr=False)
 
     @property
     def interpreter(self) -> str:
-        """Return the Python that runs its engine."""
-        python = self.home.python
-        if python is None:
-            return sys.executable
-        python = os.path.expanduser(python)
-        return str(self.base_dir / python) if os.sep in python else python
+        """Return the Python that runs its engine; asked for again at each start, since a sync may move it."""
+        if self.environment is not None:
+            # By its real name: what runs stays in the environment that it began with.
+            return str(self.environment.resolve() / "bin" / "python")
+        return interpreter_of(self.home.python, self.base_dir)
+
+
+def interpreter_of(python: str | None, base_dir: Path) -> str:
+    """Return the program that ``python:`` means; by default the router's own."""
+    if python is None:
+        return sys.executable
+    python = os.path.expanduser(python)
+    return str(base_dir / python) if os.sep in python else python
 
 
 def plan_homes(
@@ -72,22 +91,34 @@ def plan_homes(
         backends: All installed backends by name.
         limits: What the configuration does not say is taken from here.
     """
+    store = EnvironmentStore(environments_folder(loaded))
+    looks = Looks()
     plans = []
     for model_id, model in loaded.config.models.items():
         homes = model.all_homes()
         for index, home in enumerate(homes):
             defaults = loaded.config.backends.get(home.backend)
+            backend = backends[home.backend]
+            home = _with_interpreter(home, defaults)  # noqa: PLW2901
+            environment = None
+            if home.python is None and home.url is None:
+                environment = _environment(loaded, home, backend, store)
+            if environment is not None:
+                python = str(environment / "bin" / "python")
+                home = msgspec.structs.replace(home, python=python)  # noqa: PLW2901
             plans.append(
                 HomePlan(
                     id=home_id(model_id, index, len(homes)),
                     model=model_id,
-                    home=_with_interpreter(home, defaults),
-                    backend=backends[home.backend],
+                    home=home,
+                    backend=backend,
                     options=merged_options(loaded, home),
                     always=model.start == "always",
                     base_dir=loaded.base_dir,
                     limits=_limits(limits, defaults),
                     idle_stop=model.idle_stop,
+                    environment=environment,
+                    looks=looks,
                 )
             )
     return plans
@@ -97,6 +128,30 @@ def _with_interpreter(home: HomeConfig, defaults: BackendDefaults | None) -> Hom
     if home.python is None and defaults is not None:
         return msgspec.structs.replace(home, python=defaults.python)
     return home
+
+
+def wanted_environments(
+    loaded: LoadedConfig, home: HomeConfig, backend: Backend
+) -> list[EngineEnvironment]:
+    """Return the environments that are for what a home computes on, those for GPUs first."""
+    found = sorted(backend.environments, key=lambda each: each.accelerator == "cpu")
+    try:
+        wish = backend.accelerator(options_for(loaded, home, backend.options))
+    except (
+        Exception
+    ):  # a bug of the plugin; its check is told when it fails, and sees the same options
+        wish = None
+    return [each for each in found if wish in (None, each.accelerator)]
+
+
+def _environment(
+    loaded: LoadedConfig, home: HomeConfig, backend: Backend, store: EnvironmentStore
+) -> Path | None:
+    """Return the link to the environment that a home runs in, if one is built."""
+    for each in wanted_environments(loaded, home, backend):
+        if store.current(each) is not None:
+            return store.link_of(each)
+    return None
 
 
 def _limits(limits: Limits, defaults: BackendDefaults | None) -> Limits:
@@ -123,16 +178,48 @@ def why_unavailable(loaded: LoadedConfig, plan: HomePlan) -> Unavailable | None:
         return refused
     if isinstance(backend, ServerBackend) and home.url is not None:
         return None
-    if home.python is not None and shutil.which(plan.interpreter) is None:
-        return Unavailable(
-            "The environment of its engine is missing.",
-            f"python: {home.python} is no executable file",
-        )
-    missing = _missing_modules(backend) if home.python is None else []
+    if plan.environment is not None:
+        return _no_launcher(backend)
+    if home.python is not None:
+        return _lacking(plan) or _no_launcher(backend)
+    missing = _missing_modules(backend)
     if missing:
         names = " and ".join(missing)
-        hint = f": pip install 'hoonify-router[{backend.extra}]'" if backend.extra else ""
-        return Unavailable(f"Its engine ({names}) is not installed.", f"install {names}{hint}")
+        return Unavailable(f"Its engine ({names}) is not installed.", _how_to_install(plan, names))
+    return _no_launcher(backend)
+
+
+def _lacking(plan: HomePlan) -> Unavailable | None:
+    """Return what is wrong with the interpreter that the configuration names."""
+    backend, python = plan.backend, plan.home.python
+    if shutil.which(plan.interpreter) is None:
+        return Unavailable(
+            "The environment of its engine is missing.", f"python: {python} is no executable file"
+        )
+    host = WORKER_MODULES if isinstance(backend, WorkerBackend) else ()
+    try:
+        missing = plan.looks.missing(plan.interpreter, (*backend.requires, *host))
+    except BrokenInterpreter as exc:
+        return Unavailable(
+            "The environment of its engine does not work.", f"python: {python} {exc}"
+        )
+    if not missing:
+        return None
+    names = " and ".join(missing)
+    return Unavailable(
+        "The environment of its engine is not complete.", f"python: {python} lacks {names}"
+    )
+
+
+def _how_to_install(plan: HomePlan, names: str) -> str:
+    backend = plan.backend
+    if backend.environments:
+        return f"run: hoonify-router env sync {backend.name}"
+    hint = f": pip install 'hoonify-router[{backend.extra}]'" if backend.extra else ""
+    return f"install {names}{hint}"
+
+
+def _no_launcher(backend: Backend) -> Unavailable | None:
     if isinstance(backend, ServerBackend):
         return Unavailable(
             "Its engine is not running.",
@@ -141,7 +228,7 @@ def why_unavailable(loaded: LoadedConfig, plan: HomePlan) -> Unavailable | None:
     return None
 
 
-def _missing_modules(backend: WorkerBackend | ServerBackend) -> list[str]:
+def _missing_modules(backend: Backend) -> list[str]:
     """Return the top-level modules that our own interpreter lacks."""
     importlib.invalidate_caches()
     names = dict.fromkeys(module.partition(".")[0] for module in backend.requires)

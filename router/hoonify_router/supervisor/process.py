@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -39,10 +39,17 @@ class EngineProcess(asyncio.SubprocessProtocol):
         self._rest = b""
 
     @classmethod
-    async def start(cls, command: Sequence[str], name: str, cwd: Path) -> EngineProcess:
+    async def start(
+        cls,
+        command: Sequence[str],
+        name: str,
+        cwd: Path,
+        variables: Mapping[str, str] | None = None,
+    ) -> EngineProcess:
         """Start ``command`` as the leader of a new session, so that a terminal's Ctrl-C misses it.
 
-        Its standard input is the death pipe: it stays open as long as this process lives.
+        Its standard input is the death pipe: it stays open as long as this process lives. ``variables`` are
+        added to what its environment has by itself.
 
         Raises:
             OSError: It cannot be started.
@@ -50,6 +57,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SANIC_")}
         environment["PYTHONUNBUFFERED"] = "1"
         environment["PYTHONSAFEPATH"] = "1"  # nothing in the working folder shadows a module
+        environment.update(variables or {})
         _, process = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(name),
             *command,

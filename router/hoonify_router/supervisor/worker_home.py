@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoonify_router.adapters.worker import WorkerConnection
 from hoonify_router.api import WorkerBackend
+from hoonify_router.environments import link_packages
 from hoonify_router.errors import EngineDead
 from hoonify_router.protocol import Drain, Heartbeat, Load, LoadFailed, Progress, Ready
 from hoonify_router.supervisor import lifecycle
@@ -22,8 +23,7 @@ from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.supervisor.warm_up import warm_up
 
 _CONNECT_INTERVAL = 0.02
-
-_NO_ROUTER = re.compile(r"No module named '?hoonify_router\b")
+_PACKAGES = "packages"
 
 
 class WorkerHome(EngineHome):
@@ -64,8 +64,13 @@ class WorkerHome(EngineHome):
         assert isinstance(backend, WorkerBackend)
         command = [self.plan.interpreter, "-m", "hoonify_router.worker"]
         command += ["--socket", str(socket), "--engine", backend.engine, "--home", self.plan.id]
+        variables = {}
         try:
-            return await EngineProcess.start(command, self.plan.id, self.plan.base_dir)
+            if self.plan.interpreter != sys.executable:
+                # Of our environment it needs this router's own code, and nothing else.
+                packages = link_packages(self._sockets / _PACKAGES, backend.engine)
+                variables = {"PYTHONPATH": str(packages), "PYTHONNOUSERSITE": "1"}
+            return await EngineProcess.start(command, self.plan.id, self.plan.base_dir, variables)
         except OSError as exc:
             raise Trouble(NOT_LOADED, f"{command[0]} cannot be started: {exc}") from exc
 
@@ -110,11 +115,6 @@ class WorkerHome(EngineHome):
     async def _end(self, process: EngineProcess, grace: float) -> None:
         await process.end(grace)
         self._socket.unlink(missing_ok=True)
-
-    def _why(self, tail: str) -> str:
-        if _NO_ROUTER.search(tail):
-            return f"hoonify-router must be installed for {self.plan.interpreter} too"
-        return ""
 
     def _hear(self, frame: Any) -> None:
         """Take what the worker tells about itself."""

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hoonify_backends.onnxruntime import OnnxOptions, availability, hoonify_register_backends
@@ -111,7 +112,23 @@ def test_a_gpu_that_is_not_there(
     assert f"provider: {provider}" in problem.detail
     assert check(OnnxOptions(str(model_path), provider="auto"), HOME, Path()) is None
     monkeypatch.setattr(availability, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(availability, "_is_installed", lambda name: name == "onnxruntime-gpu")
     assert check(OnnxOptions(str(model_path), provider=provider), HOME, Path()) is None
+
+
+def test_a_gpu_needs_the_flavour_for_gpus(
+    monkeypatch: pytest.MonkeyPatch, model_path: Path
+) -> None:
+    """The one for the CPU is found out here, and not by a failed start; another interpreter has its own."""
+    monkeypatch.setattr(availability, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(availability, "_is_installed", lambda name: name == "onnxruntime")
+    options = OnnxOptions(str(model_path), provider="cuda")
+    problem = plain(check(options, HOME, Path()))
+    assert problem.reason == "Its engine is installed for the CPU only."
+    assert "env sync onnxruntime --accelerator cuda" in problem.detail
+    elsewhere = msgspec.structs.replace(HOME, python="/opt/gpu/bin/python")
+    assert check(options, elsewhere, Path()) is None
+    assert check(OnnxOptions(str(model_path), provider="auto"), HOME, Path()) is None
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

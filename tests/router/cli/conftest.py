@@ -49,7 +49,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "config").mkdir(parents=True)
     (folder / "config" / "router.yaml").write_text(SMALL)
     monkeypatch.chdir(folder)
-    for name in ("HOONIFY_CONFIG", "HOONIFY_STATE_DIR", "FORCE_COLOR", "NO_COLOR", "COLUMNS"):
+    for name in ("CONFIG", "STATE_DIR", "ENVIRONMENTS"):
+        monkeypatch.delenv(f"HOONIFY_{name}", raising=False)
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     return folder
 

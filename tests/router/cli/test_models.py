@@ -79,11 +79,14 @@ def test_as_json(run: Run) -> None:
     assert "not_there_at_all" in rows[3]["reason"]
 
 
-def test_an_interpreter_of_its_own_is_not_looked_into(run: Run, folder: Path) -> None:
-    """What is installed there cannot be told from here."""
+def test_an_interpreter_of_its_own_is_asked(run: Run, folder: Path) -> None:
+    """What is installed there is not what is installed here."""
     text = CATALOG + f"backends:\n  absent: {{python: {sys.executable}}}\n"
     (folder / "config" / "router.yaml").write_text(text)
-    assert json.loads(run("models", "--json").out)[3]["state"] == "available"
+    row = json.loads(run("models", "--json").out)[3]
+    assert row["state"] == "unavailable"
+    assert row["reason"] == "The environment of its engine is not complete."
+    assert row["detail"] == f"python: {sys.executable} lacks not_there_at_all"
 
 
 def test_a_check_that_raises_makes_its_home_unavailable(

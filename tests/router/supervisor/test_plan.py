@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from hoonify_router.api import Backend, ServerBackend, Unavailable, WorkerBackend
+from hoonify_router.api import Backend, EngineEnvironment, ServerBackend, Unavailable, WorkerBackend
 from hoonify_router.config import load_config
+from hoonify_router.environments import EnvironmentStore
+from hoonify_router.environments.store import Mark
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
 
@@ -24,6 +27,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 WORKER = WorkerBackend("worker", "A library.", Options, "engine:Engine")
 SERVER = ServerBackend("server", "A server.", Options)
+ENVIRONMENT = EngineEnvironment("e", "cpu", ())
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_a_home_that_lacks_nothing_is_available(plan: Any) -> None:
 
 
 def test_missing_modules_are_named_with_a_hint(plan: Any) -> None:
-    """For our own interpreter; what another one has is not ours to look for."""
+    """For our own interpreter, and for one that the configuration names, which is asked."""
     backend = WorkerBackend(
         "w", "", Options, "e:E", requires=("json", "no_such_engine.core"), extra="engine"
     )
@@ -96,7 +100,65 @@ def test_missing_modules_are_named_with_a_hint(plan: Any) -> None:
         "install no_such_engine: pip install 'hoonify-router[engine]'",
     )
     loaded, (home,) = plan(model(backend="w", python=sys.executable), backend)
+    assert why_unavailable(loaded, home) == Unavailable(
+        "The environment of its engine is not complete.",
+        f"python: {sys.executable} lacks no_such_engine",
+    )
+    loaded, (home,) = plan(model(backend="w"), replace(backend, environments=(ENVIRONMENT,)))
+    found = why_unavailable(loaded, home)
+    assert found is not None
+    assert found.detail == "run: hoonify-router env sync w"
+
+
+def test_an_interpreter_that_does_not_work_is_told(plan: Any, tmp_path: Path) -> None:
+    """Its own last word is the reason; the same for all homes, asked once."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\necho x >> {tmp_path}/asked\necho 'no such library' >&2\nexit 3\n"
+    )
+    python.chmod(0o755)
+    homes = [{"backend": "worker", "python": "./python"}] * 3
+    loaded, plans = plan(model(homes=homes), WORKER)
+    for home in plans:
+        assert why_unavailable(loaded, home) == Unavailable(
+            "The environment of its engine does not work.",
+            "python: ./python is no Python that works: no such library",
+        )
+    assert (tmp_path / "asked").read_text() == "x\n"
+
+
+def test_a_built_environment_is_where_an_engine_runs(plan: Any, tmp_path: Path) -> None:
+    """The one for what the home computes on; `python:` wins; a removed one is not used."""
+    store = EnvironmentStore(tmp_path / "var" / "environments")
+    gpu = replace(ENVIRONMENT, accelerator="cuda")
+    built = {}
+    for each in (ENVIRONMENT, gpu):
+        folder = store.place_for(each, "0123456789abcdef")
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "python").symlink_to(sys.executable)
+        store.finish(folder, Mark("0123456789abcdef", "3.11", {}))
+        built[each.accelerator] = store.adopt(each, folder)
+    backend = WorkerBackend(
+        "w",
+        "",
+        Options,
+        "e:E",
+        requires=("no_such_engine",),
+        environments=(ENVIRONMENT, gpu),
+        accelerator=lambda options: "cpu" if options.slots == 7 else None,  # type: ignore[attr-defined]
+    )
+    loaded, (home,) = plan(model(backend="w"), backend)
     assert why_unavailable(loaded, home) is None
+    assert home.interpreter == str(built["cuda"].python)
+    assert home.home.python == str(tmp_path / "var" / "environments" / "e-cuda" / "bin" / "python")
+    _, (home,) = plan(model(backend="w", options={"slots": 7}), backend)
+    assert home.interpreter == str(built["cpu"].python)
+    _, (home,) = plan(model(backend="w", python="/opt/python"), backend)
+    assert home.interpreter == "/opt/python"
+    for each in built.values():
+        each.python.unlink()
+    _, (home,) = plan(model(backend="w"), backend)
+    assert home.interpreter == sys.executable
 
 
 def test_the_backends_own_check_comes_first(plan: Any, tmp_path: Path) -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hoonify_backends.onnxruntime.availability import missing_device, missing_library
+from hoonify_backends.onnxruntime.availability import (
+    missing_device,
+    missing_flavour,
+    missing_library,
+)
 from hoonify_backends.onnxruntime.embedding.folder import read_embedding_folder
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
 from hoonify_backends.onnxruntime.model_folder import FolderProblem
@@ -19,6 +23,8 @@ def check(options: Struct, home: HomeConfig, base_dir: Path) -> Unavailable | No
     if home.python is None and (missing := missing_library()):
         return missing
     if missing := missing_device(options.provider):
+        return missing
+    if home.python is None and (missing := missing_flavour(options.provider)):
         return missing
     try:
         read_embedding_folder(base_dir / options.model, options)
