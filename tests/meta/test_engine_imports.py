@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {
     "exllamav2",
+    "exllamav3",
     "llguidance",
     "onnxruntime",
     "sglang",

@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "onnxruntime", "numpy", "tokenizers", "transformers", "sglang", "exllamav2")
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "numpy",
+    "tokenizers",
+    "transformers",
+    "sglang",
+    "exllamav2",
+    "exllamav3",
+)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,11 @@ class Answer:
         self.tokens = 0
         self.finish: FinishReason | None = None
 
+    @property
+    def room(self) -> int:
+        """Return how many more tokens it may have."""
+        return self._limit - self.tokens
+
     def push(
         self, token: int, score: Score | None = None, *, complete: bool = False
     ) -> list[Event]:

@@ -18,6 +18,10 @@ _FATAL_AFTER = 3  # failed steps in a row
 JobT = TypeVar("JobT")
 
 
+class BeyondRepair(Exception):
+    """A step failed in a way that the next one would, too: the engine's process must end."""
+
+
 class Stepper(Protocol[JobT]):
     """Runs answers, one step at a time; only the thread calls it."""
 
@@ -35,7 +39,7 @@ class Stepper(Protocol[JobT]):
         """Forget all answers after a failure, and return them."""
 
     def step(self) -> Sequence[tuple[JobT, list[Event]]]:
-        """Do one turn and return what it brought to whom."""
+        """Do one turn and return what it brought to whom; ``BeyondRepair`` ends it all at once."""
 
 
 class Runner(Generic[JobT]):
@@ -129,7 +133,7 @@ class Runner(Generic[JobT]):
                 self._clear_inbox()
                 progress = self._stepper.step()
             except Exception as exc:
-                failures += 1
+                failures += _FATAL_AFTER if isinstance(exc, BeyondRepair) else 1
                 self._log.exception("a step of the engine failed")
                 lost = self._stepper.abandon()
                 self._call(self._on_failure, lost, exc, failures >= _FATAL_AFTER)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
-import subprocess
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from msgspec import Struct
 
-from hoonify_backends.onnxruntime.model_folder import FolderProblem, read_model_folder
+from hoonify_backends.generation.folder import FolderProblem
+from hoonify_backends.gpus import has_nvidia_device
+from hoonify_backends.onnxruntime.model_folder import read_model_folder
 from hoonify_backends.onnxruntime.options import OnnxOptions, Provider
 from hoonify_router.api import HomeConfig, Unavailable
 
@@ -88,29 +87,3 @@ def _is_installed(name: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def has_nvidia_device() -> bool:
-    """Tell whether an NVIDIA GPU can be seen, by its device file or by asking the driver's tool.
-
-    ONNX Runtime's own list of providers says only what it was compiled with.
-    """
-    if any(name[6:].isdigit() for name in _device_files() if name.startswith("nvidia")):
-        return True
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return False
-    try:
-        done = subprocess.run(
-            [tool, "--list-gpus"], capture_output=True, timeout=5, check=False, text=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0 and "GPU " in done.stdout
-
-
-def _device_files() -> list[str]:
-    try:
-        return os.listdir("/dev")
-    except OSError:
-        return []

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.availability import clashing_libraries
 from hoonify_backends.onnxruntime.kv_cache import DeviceCache, HostCache, KVCache, KVLayout
 from hoonify_backends.onnxruntime.model import Graph, OnnxModel
-from hoonify_backends.onnxruntime.model_folder import FolderProblem, ModelFolder, read_model_folder
+from hoonify_backends.onnxruntime.model_folder import ModelFolder, read_model_folder
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_backends.onnxruntime.providers import device_name
 from hoonify_backends.onnxruntime.sessions import open_session

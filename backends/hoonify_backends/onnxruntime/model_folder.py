@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
+
+from hoonify_backends.generation.folder import FolderProblem, read_chat_template, read_json
 
 
 class DecoderInputs(Struct):
@@ -71,20 +72,6 @@ class GenaiConfig(Struct):
     search: Search = field(default_factory=Search)
 
 
-class FolderProblem(Exception):
-    """The folder cannot be used.
-
-    Args:
-        reason: One sentence that clients may read.
-        detail: The same for an operator, with the path.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 @dataclass(frozen=True)
 class ModelFolder:
     """A complete folder.
@@ -126,7 +113,7 @@ def read_model_folder(path: Path) -> ModelFolder:
     """
     if not path.is_dir():
         raise FolderProblem("The model's folder is missing.", f"no folder {path}")
-    config = _decode(path / "genai_config.json", GenaiConfig)
+    config = read_json(path / "genai_config.json", GenaiConfig)
     for name in (config.model.decoder.filename, "tokenizer.json"):
         if not (path / name).is_file():
             raise FolderProblem("A file of the model is missing.", f"no file {path / name}")
@@ -138,29 +125,5 @@ def read_model_folder(path: Path) -> ModelFolder:
         )
     tokenizer_config: dict[str, Any] = {}
     if (path / "tokenizer_config.json").is_file():
-        tokenizer_config = _decode(path / "tokenizer_config.json", dict[str, Any])
-    return ModelFolder(path, config, tokenizer_config, _chat_template(path, tokenizer_config))
-
-
-def _decode(path: Path, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise FolderProblem("A file of the model is missing.", f"no file {path}") from None
-    except (OSError, msgspec.DecodeError) as exc:
-        raise FolderProblem("A file of the model cannot be read.", f"{path}: {exc}") from exc
-
-
-def _chat_template(path: Path, tokenizer_config: dict[str, Any]) -> str:
-    if (path / "chat_template.jinja").is_file():
-        return (path / "chat_template.jinja").read_text(encoding="utf-8")
-    template = tokenizer_config.get("chat_template")
-    if isinstance(template, list):  # several by name, as some models have for tools
-        named = {entry.get("name"): entry.get("template") for entry in template}
-        template = named.get("default")
-    if not isinstance(template, str):
-        raise FolderProblem(
-            "The model has no chat template.",
-            f"{path} has neither chat_template.jinja nor a chat_template in tokenizer_config.json",
-        )
-    return template
+        tokenizer_config = read_json(path / "tokenizer_config.json", dict[str, Any])
+    return ModelFolder(path, config, tokenizer_config, read_chat_template(path, tokenizer_config))

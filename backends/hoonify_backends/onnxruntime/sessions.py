@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hoonify_backends.onnxruntime.availability import has_nvidia_device
+from hoonify_backends.gpus import has_nvidia_device
 from hoonify_backends.onnxruntime.options import Provider
 from hoonify_backends.onnxruntime.providers import choose_provider, confirm_provider
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from hoonify_backends.onnxruntime import OnnxOptions, availability, hoonify_register_backends
-from hoonify_backends.onnxruntime.availability import check, has_nvidia_device
+from hoonify_backends.onnxruntime.availability import check
 from hoonify_router.api import HomeConfig, Unavailable, WorkerBackend
 
 HOME = HomeConfig("onnxruntime")
@@ -135,21 +135,3 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """The path is for operators only."""
     problem = plain(check(OnnxOptions("models/none"), HOME, tmp_path))
     assert str(tmp_path / "models/none") in problem.detail
-
-
-def test_devices_are_found_by_file_or_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A device file is enough; without one the driver's tool is asked, and may be missing or fail."""
-    tool = tmp_path / "nvidia-smi"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(availability, "_device_files", lambda: ["nvidia0", "null"])
-    assert has_nvidia_device()
-    monkeypatch.setattr(availability, "_device_files", lambda: ["nvidiactl", "null"])
-    assert not has_nvidia_device()
-    for script, found in (
-        ("echo 'GPU 0: NVIDIA H200'", True),
-        ("echo 'No devices were found'", False),
-        ("echo 'GPU?'; exit 9", False),
-    ):
-        tool.write_text(f"#!/bin/sh\n{script}\n")
-        tool.chmod(0o755)
-        assert has_nvidia_device() is found

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from hoonify_backends.onnxruntime.availability import has_nvidia_device
+from hoonify_backends.gpus import has_nvidia_device
 from hoonify_backends.onnxruntime.engine import OnnxEngine
 from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions

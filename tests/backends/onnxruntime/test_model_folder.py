@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hoonify_backends.onnxruntime.model_folder import FolderProblem, read_model_folder
+from hoonify_backends.generation.folder import FolderProblem
+from hoonify_backends.onnxruntime.model_folder import read_model_folder
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.availability import (
     missing_device,
     missing_flavour,
@@ -13,7 +14,6 @@ from hoonify_backends.onnxruntime.availability import (
 )
 from hoonify_backends.onnxruntime.embedding.folder import read_embedding_folder
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
-from hoonify_backends.onnxruntime.model_folder import FolderProblem
 from hoonify_router.api import HomeConfig, Unavailable
 
 

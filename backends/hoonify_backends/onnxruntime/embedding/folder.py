@@ -12,8 +12,8 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions, Pooling
-from hoonify_backends.onnxruntime.model_folder import FolderProblem
 
 _PLACES = ("onnx/model.onnx", "model.onnx")
 _OFFSET_POSITIONS = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.availability import clashing_libraries
 from hoonify_backends.onnxruntime.embedding.folder import EmbeddingFolder, read_embedding_folder
 from hoonify_backends.onnxruntime.embedding.inputs import InputReader
@@ -20,7 +21,6 @@ from hoonify_backends.onnxruntime.embedding.model import (
     scale,
 )
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
-from hoonify_backends.onnxruntime.model_folder import FolderProblem
 from hoonify_backends.onnxruntime.providers import device_name
 from hoonify_backends.onnxruntime.sessions import open_session
 from hoonify_router.errors import ModelUnavailable

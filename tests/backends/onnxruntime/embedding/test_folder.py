@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.embedding.folder import EmbeddingFolder, read_embedding_folder
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
-from hoonify_backends.onnxruntime.model_folder import FolderProblem
 
 ST = "sentence_transformers.models."
 MODULES = [

@@ -1,0 +1,185 @@
+"""The ExLlama engines' common part: from options to a desk that answers requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hoonify_backends.exllama.availability import refuse_foreign
+from hoonify_backends.exllama.checkpoint import Checkpoint, read_checkpoint
+from hoonify_backends.exllama.failures import loading_failure, running_failure
+from hoonify_backends.exllama.limits import Limits, read_limits
+from hoonify_backends.exllama.options import ExllamaOptions
+from hoonify_backends.exllama.stepper import ExllamaStepper, Generator, warm_up
+from hoonify_backends.generation.defaults import default_sampling
+from hoonify_backends.generation.desk import Desk
+from hoonify_backends.generation.folder import FolderProblem
+from hoonify_backends.generation.jobs import Job
+from hoonify_backends.generation.parameters import PARAMETERS, TASKS
+from hoonify_backends.generation.prompts import PromptReader
+from hoonify_backends.generation.structure import Structures
+from hoonify_backends.generation.template import ChatTemplate
+from hoonify_router.api import Engine, ProgressCallback
+from hoonify_router.errors import ModelUnavailable
+from hoonify_router.types import Capabilities, ChatRequest, CompletionRequest, Event, Health
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model in the GPU's memory, and what an operator wants to know of it.
+
+    Args:
+        generator: Ready to run.
+        vocabulary: How many scores it gives for each token.
+        slots: Answers that run at once.
+        device: Where it runs, such as ``cuda:0``.
+        memory_bytes: What it takes on all GPUs.
+        details: More facts.
+    """
+
+    generator: Generator
+    vocabulary: int
+    slots: int
+    device: str = ""
+    memory_bytes: int = 0
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def _end_process() -> None:
+    """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
+    os._exit(70)
+
+
+class ExllamaEngine(Engine[ExllamaOptions]):
+    """One model on NVIDIA GPUs.
+
+    The library is used by one thread: its own asynchronous wrapper runs it on the event loop, and never recovers
+    from a failure.
+
+    Args:
+        on_fatal: Called when the GPU failed, or the model fails again and again; by default the process ends.
+    """
+
+    options_type = ExllamaOptions
+    backend = ""
+    """Name of the backend, for messages."""
+
+    def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
+        self._on_fatal = on_fatal
+        self._capabilities: Capabilities | None = None
+        self._desk: Desk[Job] | None = None
+
+    @abstractmethod
+    def open(
+        self,
+        options: ExllamaOptions,
+        checkpoint: Checkpoint,
+        limits: Limits,
+        progress: ProgressCallback,
+    ) -> Opened:
+        """Load the model; blocks, in a thread.
+
+        Args:
+            options: The home's options.
+            checkpoint: What is to be loaded.
+            limits: Lengths of conversations and cache.
+            progress: Told how far it is.
+        """
+
+    async def load(self, options: ExllamaOptions, progress: ProgressCallback) -> None:
+        """Load the model; see ``Engine.load``."""
+        try:
+            opened, reader, limits = await asyncio.to_thread(self._load, options, progress)
+        except FolderProblem as problem:
+            raise ModelUnavailable(problem.detail) from problem
+        except Exception as exc:
+            raise loading_failure(exc) from exc
+        self._capabilities = Capabilities(
+            parameters=PARAMETERS,
+            context_length=limits.context_length,
+            slots=opened.slots,
+            device=opened.device,
+            memory_bytes=opened.memory_bytes,
+            details={**opened.details, "cache_tokens": str(limits.cache_tokens)},
+            tasks=TASKS,
+        )
+        self._desk = Desk(
+            reader,
+            ExllamaStepper(opened.generator, answer_pages=options.answer_pages, log=log),
+            lambda job: job,
+            slots=opened.slots,
+            max_waiting=options.max_waiting,
+            explain=running_failure,
+            on_fatal=self._on_fatal,
+            log=log,
+        )
+        log.info("%s runs on %s, %s slots", options.model, opened.device, opened.slots)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the engine can do; see ``Engine.capabilities``."""
+        if self._capabilities is None:
+            raise ModelUnavailable("the engine is not loaded")
+        return self._capabilities
+
+    def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
+        """Answer one chat request; see ``Engine.generate``."""
+        return self._serve(request)
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
+        """Go on with each of the request's prompts; see ``Engine.complete``."""
+        return self._serve(request)
+
+    def health(self) -> Health:
+        """Return how the engine does; see ``Engine.health``."""
+        return Health() if self._desk is None else self._desk.health()
+
+    async def close(self) -> None:
+        """Stop the thread and end what still runs; the GPU's memory is free when the process has ended."""
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            await desk.close()
+
+    def _serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
+        if self._desk is None:
+            raise ModelUnavailable("the engine is not loaded")
+        return self._desk.serve(request)
+
+    def _load(
+        self, options: ExllamaOptions, progress: ProgressCallback
+    ) -> tuple[Opened, PromptReader, Limits]:
+        progress("reading the model's folder", 0, 0)
+        checkpoint = read_checkpoint(Path(options.model).resolve())
+        refuse_foreign(checkpoint, self.backend)
+        limits = read_limits(options, checkpoint)
+        template = (
+            checkpoint.chat_template()
+            if options.chat_template is None
+            else Path(options.chat_template).read_text(encoding="utf-8")
+        )
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
+        opened = self.open(options, checkpoint, limits, progress)
+        progress("warming up", 0, 0)
+        warm_up(opened.generator)
+        # A model may give scores for more tokens than the tokenizer has; none of these is ever chosen.
+        known = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        vocabulary = min(opened.vocabulary, known)
+        reader = PromptReader(
+            ChatTemplate(template, checkpoint.tokenizer_config, options.tool_parser),
+            tokenizer,
+            Structures(tokenizer, vocabulary, checkpoint.eos, options.tool_parser),
+            defaults=default_sampling(options.sampling, checkpoint.suggestion),
+            eos=checkpoint.eos,
+            context_length=limits.context_length,
+            vocabulary=vocabulary,
+        )
+        return opened, reader, limits

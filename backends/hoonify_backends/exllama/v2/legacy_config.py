@@ -1,0 +1,99 @@
+"""A model's ``config.json`` in the words that ExLlamaV2 knows.
+
+Since version 5 transformers writes ``rope_parameters`` where it wrote ``rope_theta`` and ``rope_scaling``. ExLlamaV2,
+which is older, does not find them there, takes its default of 10000 without a word, and the model talks nonsense.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hoonify_backends.generation.folder import FolderProblem
+
+_SCALINGS = frozenset({"default", "linear", "llama3", "longrope", "mrope", "su", "yarn"})
+_SLIDING_THETA = 10000
+
+
+def legacy_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration as transformers 4 would have written it.
+
+    Raises:
+        ValueError: It says something of positions that ExLlamaV2 cannot do and would ignore.
+    """
+    plain = dict(config)
+    if isinstance(nested := plain.get("text_config"), dict):
+        plain["text_config"] = legacy_config(nested)
+    newer = plain.pop("rope_parameters", None)
+    if isinstance(newer, dict):
+        plain.update(_older_words(newer))
+    scaling = plain.get("rope_scaling")
+    if isinstance(scaling, dict):
+        kind = scaling.get("rope_type", scaling.get("type", "default"))
+        if kind not in _SCALINGS:
+            raise ValueError(f"rope type {kind!r} is unknown to ExLlamaV2")
+        if "rope_type" in scaling and "type" in scaling:  # refused, though the two say the same
+            plain["rope_scaling"] = {k: v for k, v in scaling.items() if k != "type"}
+        if kind == "default":
+            del plain["rope_scaling"]
+    return plain
+
+
+def _older_words(newer: Mapping[str, Any]) -> dict[str, Any]:
+    if not any(isinstance(value, dict) for value in newer.values()):
+        return _of_one_kind(newer)
+    full, sliding = newer.get("full_attention"), newer.get("sliding_attention")
+    if set(newer) - {"full_attention", "sliding_attention"} or not isinstance(full, dict):
+        raise ValueError(f"rope_parameters of {', '.join(newer)} are unknown to ExLlamaV2")
+    if isinstance(sliding, dict) and sliding.get("rope_theta", _SLIDING_THETA) != _SLIDING_THETA:
+        raise ValueError(f"ExLlamaV2 has {_SLIDING_THETA} as rope_theta of sliding attention")
+    return _of_one_kind(full)
+
+
+def _of_one_kind(newer: Mapping[str, Any]) -> dict[str, Any]:
+    scaling = dict(newer)
+    older: dict[str, Any] = {}
+    for name in ("rope_theta", "partial_rotary_factor"):
+        if (value := scaling.pop(name, None)) is not None:
+            older[name] = value
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    if kind != "default":
+        older["rope_scaling"] = scaling
+        original = scaling.get("original_max_position_embeddings")
+        if kind == "longrope" and original is not None:
+            older["original_max_position_embeddings"] = original
+    return older
+
+
+@contextlib.contextmanager
+def readable_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a folder that ExLlamaV2 reads rightly: the model's own, or one of links with a configuration beside them.
+
+    Args:
+        path: The model's folder.
+        config: What its ``config.json`` says.
+
+    Raises:
+        FolderProblem: There is no right way to read it.
+    """
+    try:
+        plain = legacy_config(config)
+    except ValueError as problem:
+        raise FolderProblem(
+            "This engine cannot do what the model's configuration asks for.",
+            f"{path / 'config.json'}: {problem}",
+        ) from problem
+    if plain == config:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="hoonify-exllamav2-") as name:
+        folder = Path(name)
+        for file in path.iterdir():
+            if file.is_file() and file.name != "config.json":
+                (folder / file.name).symlink_to(file.resolve())
+        (folder / "config.json").write_text(json.dumps(plain), encoding="utf-8")
+        yield folder

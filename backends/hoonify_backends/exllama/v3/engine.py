@@ -1,0 +1,91 @@
+"""The ExLlamaV3 engine: how its models are loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hoonify_backends.exllama.checkpoint import Checkpoint
+from hoonify_backends.exllama.cuda import devices_of, memory_in_use, require_cuda
+from hoonify_backends.exllama.engine import ExllamaEngine, Opened
+from hoonify_backends.exllama.limits import Limits
+from hoonify_backends.exllama.options import PAGE, ExllamaOptions
+from hoonify_backends.exllama.v3.generator import V3Generator
+from hoonify_router.api import ProgressCallback
+
+_BITS = {"q8": 8, "q6": 6, "q4": 4}
+
+
+class ExLlamaV3Engine(ExllamaEngine):
+    """EXL3 and unquantized models by ExLlamaV3; it has an attention of its own and always shares its cache."""
+
+    backend = "exllamav3"
+
+    def open(
+        self,
+        options: ExllamaOptions,
+        checkpoint: Checkpoint,
+        limits: Limits,
+        progress: ProgressCallback,
+    ) -> Opened:
+        """Load the model; see ``ExllamaEngine.open``."""
+        require_cuda()
+        progress("importing ExLlamaV3 (the first time its kernels are compiled, for minutes)", 0, 0)
+        from exllamav3 import Config, Model, Tokenizer
+
+        config = Config.from_directory(str(checkpoint.path))
+        model = Model.from_config(config)
+        cache = make_cache(model, options, limits)
+
+        def loaded(done: int, total: int) -> None:
+            progress("loading weights", done, total)
+
+        model.load(
+            use_per_device=options.gpu_split,
+            tensor_p=options.tensor_parallel,
+            max_chunk_size=options.prefill_chunk,
+            max_batch_size=options.slots,
+            callback=loaded,
+        )
+        generator = make_generator(model, cache, Tokenizer.from_config(config), options)
+        tensors = [tensor for layer in cache.layers.values() for tensor in layer.get_tensors()]
+        return Opened(
+            V3Generator(generator, config.vocab_size),
+            config.vocab_size,
+            min(options.slots, limits.pages),
+            device=devices_of(tensor for tensor in tensors if tensor is not None),
+            memory_bytes=memory_in_use(),
+            details={"batching": "in pages of the cache", "cache": options.cache},
+        )
+
+
+def make_cache(model: Any, options: ExllamaOptions, limits: Limits) -> Any:
+    """Return a cache for a model that is not loaded yet, with a page more: the engine keeps a token to itself."""
+    from exllamav3 import Cache, CacheLayer_fp16, CacheLayer_quant
+
+    tokens = limits.cache_tokens + PAGE
+    if options.cache == "fp16":
+        return Cache(
+            model, max_num_tokens=tokens, layer_type=CacheLayer_fp16, max_batch_size=options.slots
+        )
+    bits = _BITS[options.cache]
+    return Cache(
+        model,
+        max_num_tokens=tokens,
+        layer_type=CacheLayer_quant,
+        max_batch_size=options.slots,
+        k_bits=bits,
+        v_bits=bits,
+    )
+
+
+def make_generator(model: Any, cache: Any, tokenizer: Any, options: ExllamaOptions) -> Any:
+    """Return ExLlamaV3's generator for a loaded model."""
+    from exllamav3 import Generator
+
+    return Generator(
+        model=model,
+        cache=cache,
+        tokenizer=tokenizer,
+        max_batch_size=options.slots,
+        max_chunk_size=options.prefill_chunk,
+    )
