@@ -6,10 +6,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hoonify_backends.exllama.architectures import is_known
 from hoonify_backends.exllama.checkpoint import Checkpoint, read_checkpoint
 from hoonify_backends.exllama.limits import read_limits
 from hoonify_backends.exllama.options import ExllamaOptions
-from hoonify_backends.exllama.v2.architectures import is_known
 from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.gpus import has_nvidia_device
 from hoonify_router.api import HomeConfig, Unavailable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -53,6 +54,8 @@ class ScriptedGenerator:
         self.started: list[tuple[int, int]] = []  # lengths of prompts, and their limits
         self.together: list[int] = []  # how many ran in each step
         self.resets = 0
+        self.may_step = threading.Event()
+        self.may_step.set()
         self.failures: list[Exception] = []
         self.refusals: list[Exception] = []
         self.failed: list[tuple[Sequence_, Exception]] = []
@@ -76,6 +79,7 @@ class ScriptedGenerator:
         return sequence
 
     def step(self) -> Iterable[tuple[Sequence_, Exception]]:
+        self.may_step.wait(60)
         if self.failures:
             raise self.failures.pop(0)
         while (

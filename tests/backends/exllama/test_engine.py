@@ -162,7 +162,12 @@ async def test_answers_without_a_limit_do_not_fill_the_cache(
 ) -> None:
     """Many run at once, though each might become as long as the context."""
     engine = await start(slots=4, answer_pages=1)
-    await asyncio.gather(*(ask(engine, f"Hello {n}", temperature=0) for n in range(4)))
+    engine.generator.may_step.clear()
+    asked = [asyncio.create_task(ask(engine, f"Hello {n}", temperature=0)) for n in range(4)]
+    while engine.health().running < 4:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.001)
+    engine.generator.may_step.set()
+    await asyncio.gather(*asked)
     assert max(engine.generator.together) == 4
 
 
