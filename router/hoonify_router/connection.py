@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import Any
 
@@ -13,15 +14,51 @@ from sanic.server.protocols.http_protocol import HttpProtocol
 
 from hoonify_router.reply import Reply
 
+LINGER = 5.0
+"""Seconds that a client has to read a refusal that came while it was still sending."""
+
 
 class ClientProtocol(HttpProtocol):
-    """Tells the reply under way at once when its client leaves, lags or reads again."""
+    """Tells the reply under way at once when its client leaves, lags or reads again.
 
-    __slots__ = ("reply",)
+    A client that is refused while it sends, as with a body that is too large, reads the answer only after
+    it has sent everything; a socket closed over unread bytes is reset, and the answer is lost with it. So
+    what still comes is thrown away for a while before such a connection is closed.
+    """
+
+    __slots__ = ("_conversation", "_goodbye", "reply")
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.reply: Reply | None = None
+        self._conversation: Any = None
+        self._goodbye: asyncio.TimerHandle | None = None
+
+    def _setup_connection(self, *args: Any, **more: Any) -> None:
+        super()._setup_connection(*args, **more)  # type: ignore[no-untyped-call]
+        self._conversation = self._http  # Sanic forgets it before it closes
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close the connection, or our side of it first while the client is still sending."""
+        if self._task is None and self._goodbye is None and self._is_sending():
+            if self._callback_check_timeouts:
+                self._callback_check_timeouts.cancel()
+            self._goodbye = self.loop.call_later(LINGER, self.close)
+            self.transport.write_eof()  # type: ignore[union-attr]
+            self.transport.resume_reading()  # type: ignore[union-attr]
+        else:
+            super().close(timeout)  # type: ignore[no-untyped-call]
+
+    def _is_sending(self) -> bool:
+        http, self._conversation = self._conversation, None
+        if http is None or self.transport is None or self.transport.is_closing():
+            return False
+        return bool(http.request_body or self.recv_buffer) and self.transport.can_write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends, or throw it away after a refusal."""
+        if self._goodbye is None:
+            super().data_received(data)  # type: ignore[no-untyped-call]
 
     def check_timeouts(self) -> None:
         """Look whether the client keeps us waiting; Sanic itself does not while a body is to come."""
@@ -51,6 +88,8 @@ class ClientProtocol(HttpProtocol):
         reply, self.reply = self.reply, None
         if reply is not None:
             reply.lost()
+        if self._goodbye is not None:
+            self._goodbye.cancel()
         super().connection_lost(exc)  # type: ignore[no-untyped-call]
 
 

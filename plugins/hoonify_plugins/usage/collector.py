@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from hoonify_plugins.usage.journal import SUFFIX, has_a_writer, records_from
+from hoonify_plugins.usage.record import UsageRecord
 from hoonify_plugins.usage.store import UsageStore
 from hoonify_router.errors import PluginError
 
@@ -91,15 +92,22 @@ class UsageCollector(threading.Thread):
         place = self._places.get(journal)
         if place is None:
             place = store.place_of(journal)
-        try:
-            records = records_from(path, place)
-            while batch := list(islice(records, _BATCH)):
-                store.add(journal, batch)
-                place = batch[-1][0]
-                self._places[journal] = place
-                taken += len(batch)
-        except ValueError as error:
-            self._log.error("%s; the rest of it is left where it is", error)
+        damage: ValueError | None = None
+        records = records_from(path, place)
+        while damage is None:
+            batch: list[tuple[int, UsageRecord]] = []
+            try:
+                batch.extend(islice(records, _BATCH))
+            except ValueError as error:  # what was read before it is in the batch
+                damage = error
+            if not batch:
+                break
+            store.add(journal, batch)
+            place = batch[-1][0]
+            self._places[journal] = place
+            taken += len(batch)
+        if damage is not None:
+            self._log.error("%s; the rest of it is left where it is", damage)
             self._damaged.add(path.name)
             return taken
         self._places[journal] = place

@@ -184,6 +184,22 @@ def test_a_damaged_journal_is_left_where_it_is(
     journal.close()
 
 
+def test_what_is_whole_is_not_lost_with_a_damage_behind_it(
+    collector: UsageCollector, folder: Path
+) -> None:
+    """Records that stand before it are taken over."""
+    journal = Journal(folder)
+    journal.write(record())
+    journal.write(record())
+    journal.close()
+    (path,) = folder.glob("*.journal")
+    with path.open("ab") as file:
+        file.write(b"\xff" * 100)
+    assert collector.collect() == 2
+    assert collector.collect() == 0
+    assert path.exists()
+
+
 def test_a_request_is_written_down_as_it_ended(folder: Path) -> None:
     """With its price by the catalog."""
     models = {"m": ModelConfig("P", 100, pricing=Pricing(2.0, 6.0))}

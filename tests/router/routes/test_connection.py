@@ -10,6 +10,7 @@ import pytest
 from tests.router.doubles import Play, Stage, config, notes
 from tests.router.reading import read_stream
 
+from hoonify_router import connection
 from hoonify_router.api import Phase
 from hoonify_router.errors import Cancelled
 
@@ -325,6 +326,48 @@ async def test_every_refusal_has_the_same_shape(
     assert error["type"] == "invalid_request_error"
     assert headers["x-request-id"]
     assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("kind", ["length", "chunked", "head"])
+async def test_a_refusal_reaches_a_client_that_is_still_sending(
+    open_up: OpenDoor, kind: str
+) -> None:
+    """It reads only after 20 MB, which nobody wants, have been sent."""
+    door = await open_up(settings=config(max_body_bytes=4096))
+    line = await door.line()
+    if kind == "length":
+        line.send(POST + JSON + b"content-length: 20000000\r\n\r\n")
+    elif kind == "chunked":
+        line.send(POST + JSON + b"transfer-encoding: chunked\r\n\r\n1312D00\r\n")
+    else:
+        line.send(POST + b"x: ")
+    for _ in range(20):
+        line.send(b" " * 1_000_000)
+        await line.writer.drain()
+        await asyncio.sleep(0)
+    status, _, body = await line.answer()
+    assert (status, json.loads(body)["error"]["code"]) == (413, "payload_too_large")
+    assert await line.reader.read() == b""
+
+
+async def test_a_client_that_never_stops_sending_is_left(
+    open_up: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while its connection is closed all the same."""
+    monkeypatch.setattr(connection, "LINGER", 0.2)
+    door = await open_up(settings=config(max_body_bytes=4096))
+    line = await door.line()
+    line.send(POST + JSON + b"content-length: 20000000\r\n\r\n" + b" " * 9999)
+    assert (await line.answer())[0] == 413
+
+    async def send_on() -> None:
+        while True:
+            line.send(b" ")
+            await line.writer.drain()
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_on(), 30)
 
 
 async def test_a_head_that_is_too_large_is_told_its_own_limit(open_up: OpenDoor) -> None:
