@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from hoonify_backends.generation.schema_formats import FORMATS, NARROWED
 from hoonify_backends.generation.schema_graph import ending, ends, followed, told_apart
@@ -22,6 +23,7 @@ _MOST_CHARACTERS = 256 * 1024
 _MOST_SCHEMAS = 2_000
 _DEEPEST = 60  # the library's own reader ends at 128, and a grammar nests a schema a little deeper
 _EXACT = 2**53  # integers beyond it are not exact as floating point
+_BESIDE = 1e-9  # how far a number stays off a bound that is excluded
 _MOST_MULTIPLE = 10_000  # the work grows with the factor: 10 ms here, 7 s and 400 MB at a million
 
 _UNWRITTEN = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")  # no short escape, and we have no other
@@ -194,6 +196,7 @@ class _Reader:
             plain["allOf"] = [*plain.get("allOf", ()), {"pattern": narrowed}]
         if "minProperties" in plain:
             self._check_count(plain, path)
+        _leave_out_bounds(plain)
         if "oneOf" in plain and "anyOf" not in plain:
             self._alternatives.append(plain)
         self._made.add(id(plain))
@@ -274,6 +277,34 @@ class _Reader:
         if found is not True and found is not False and id(found) not in self._made:
             self._refuse(path, f"there is no schema at '{reference[:200]}'.")
         return found
+
+
+def _leave_out_bounds(plain: dict[str, Any]) -> None:
+    """Write a whole number that a number must stay off as a bound beside it, where the interval is narrow.
+
+    llguidance 1.9 lets an excluded whole number through if the other bound is less than one away, as in
+    ``0 < x <= 0.5``.
+    """
+    low, high = plain.get("exclusiveMinimum"), plain.get("exclusiveMaximum")
+    top = min(_numbers(plain, "maximum", "exclusiveMaximum"), default=math.inf)
+    bottom = max(_numbers(plain, "minimum", "exclusiveMinimum"), default=-math.inf)
+    if _is_whole(low) and low == bottom and low < top < low + 1:
+        del plain["exclusiveMinimum"]
+        plain["minimum"] = min(max(low + _BESIDE, math.nextafter(low, top)), (low + top) / 2)
+    if _is_whole(high) and high == top and high - 1 < bottom < high:
+        del plain["exclusiveMaximum"]
+        plain["maximum"] = max(
+            min(high - _BESIDE, math.nextafter(high, bottom)), (high + bottom) / 2
+        )
+
+
+def _numbers(plain: Mapping[str, Any], *keys: str) -> Iterator[float]:
+    found = (plain.get(key) for key in keys)
+    return (one for one in found if isinstance(one, (int, float)) and not isinstance(one, bool))
+
+
+def _is_whole(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and value is not True and float(value).is_integer()
 
 
 def _leaves(value: Any) -> Iterator[Any]:

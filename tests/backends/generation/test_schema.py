@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import Any
 
+import jsonschema
+import llguidance
 import pytest
 
 from hoonify_backends.generation.schema import read_schema
@@ -162,3 +166,25 @@ def test_alternatives_that_exclude_each_other_become_any_of() -> None:
 def test_alternatives_that_may_both_hold_stay_one_of(schema: dict[str, Any]) -> None:
     """The library decides about them then."""
     assert "oneOf" in read_schema(schema, "schema")
+
+
+ENDS = [-2, -1.5, -1, -0.1, 0, 0.1, 0.25, 1, 1.5, 10, 10.5, 1e7, 1e7 + 0.5]
+NUMBERS = ["-2", "-1.2", "-1", "-0.05", "-0", "0", "0.0", "0.05", "0.2", "1", "1.0", "1.2", "10"]
+
+
+@pytest.mark.parametrize("low", ["minimum", "exclusiveMinimum"])
+@pytest.mark.parametrize("high", ["maximum", "exclusiveMaximum"])
+def test_numbers_stay_within_their_bounds(low: str, high: str) -> None:
+    """However narrow the interval is, and whichever of its ends are left out."""
+    tokenizer = llguidance.LLTokenizer("byte")
+    for least, most in itertools.combinations(ENDS, 2):
+        schema = {"type": "number", low: least, high: most}
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(read_schema(schema, "schema"))
+        right = jsonschema.Draft202012Validator(schema)
+        for text in [*NUMBERS, repr(least), repr(most), repr((least + most) / 2)]:
+            matcher = llguidance.LLMatcher(tokenizer, grammar)
+            tokens = tokenizer.tokenize_str(text)
+            taken = matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+            assert right.is_valid(json.loads(text)) or not taken, (schema, text)
+            if text == repr((least + most) / 2) and high == "maximum":
+                assert taken, (schema, text)
