@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def _compile(name: str, folder: Path) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise CannotMeasure("a C compiler is needed (cc); on Debian: apt install gcc libc6-dev")
-    fresh = program.with_suffix(".new")
     sources = [str(SOURCES / f"{name}.c"), str(SOURCES / "base.c")]
-    subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources], check=True)
-    fresh.replace(program)
+    # A folder of its own: several processes may do this at once, and none may run another's half-made file.
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        fresh = Path(own) / name
+        subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources], check=True)
+        fresh.replace(program)
     return program

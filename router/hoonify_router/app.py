@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from hoonify_router.api import APIRoute, Middleware, Phase, Route, ServerBackend
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import LoadedConfig
 from hoonify_router.connection import ClientProtocol
-from hoonify_router.door import BACKLOG, base_url, is_public, open_door, runtime_dir
+from hoonify_router.door import BACKLOG, base_url, is_public, open_doors, runtime_dir
 from hoonify_router.errors import PluginError
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
@@ -120,15 +121,17 @@ def serve(
         workers=config.server.workers if workers is None else workers,
     )
     try:
-        door = open_door(server.host, server.port)
+        doors = open_doors(server.host, server.port, server.workers)
     except OSError as error:
         why = error.strerror or str(error)
         return _refuse(f"cannot listen on {server.host}:{server.port}: {why}")
-    server = msgspec.structs.replace(server, port=door.getsockname()[1])
+    server = msgspec.structs.replace(server, port=doors[0].getsockname()[1])
     loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
-    with signals_held_back(), door, runtime_dir() as folder:
+    with signals_held_back(), contextlib.ExitStack() as open_ones, runtime_dir() as folder:
+        for door in doors:
+            open_ones.enter_context(door)
         address = base_url(server.host, server.port)
-        launch = Launch(loaded, address, folder, public=is_public(door))
+        launch = Launch(loaded, address, folder, public=is_public(doors[0]))
         if (other := runfile.find(loaded)) is not None:
             told = "process %d seems to serve this configuration already, at %s"
             log.warning(told, other.pid, other.address)
@@ -138,7 +141,7 @@ def serve(
             why = error.strerror or str(error)
             return _refuse(f"the state folder {loaded.state_dir} cannot be written: {why}")
         try:
-            return _run_processes(launch, door)
+            return _run_processes(launch, doors)
         finally:
             runfile.withdraw(loaded)
 
@@ -170,15 +173,18 @@ def create_app(
 # ---------------------------------------------------------------- the main process
 
 
-def _run_processes(launch: Launch, door: Any) -> int:
+def _run_processes(launch: Launch, doors: Sequence[socket.socket]) -> int:
     """Let Sanic start gateways and supervisor, and watch them until the end."""
     app: Sanic[Any, Any] = Sanic(launch.name, configure_logging=False, env_prefix="HOONIFY_SANIC_")
     watches: list[ProcessWatch] = []
 
     async def take_over(app: Sanic[Any, Any]) -> None:
         launch.helpers = [child.pid for child in active_children() if child.pid is not None]
-        for process in [one for worker in app.manager.workers for one in worker.processes]:
-            process.kwargs["register_sys_signals"] = False  # gateways hear a stop their own way
+        gateways = [one for worker in app.manager.workers for one in worker.processes]
+        for process, door in zip(gateways, doors, strict=True):
+            # Gateways hear a stop their own way.
+            process.kwargs.update(register_sys_signals=False, sock=door)
+            process.spawn()  # type: ignore[no-untyped-call]  # again: it was made of a copy
         app.manager.manage("supervisor", _supervise, {"launch": launch}, restartable=True)
         watch = ProcessWatch(app.manager, launch.patience + 5, launch.runtime_dir)
         app.manager.run = watch.run  # type: ignore[method-assign]
@@ -187,7 +193,7 @@ def _run_processes(launch: Launch, door: Any) -> int:
     os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"  # its advice is not for our users
     app.main_process_ready(take_over)
     app.prepare(
-        sock=door,
+        sock=doors[0],
         workers=launch.loaded.config.server.workers,
         protocol=ClientProtocol,
         access_log=False,

@@ -47,7 +47,7 @@ class ClientProtocol(HttpProtocol):
             self.transport.write_eof()  # type: ignore[union-attr]
             self.transport.resume_reading()  # type: ignore[union-attr]
         else:
-            super().close(timeout)  # type: ignore[no-untyped-call]
+            super().close(timeout)
 
     def _is_sending(self) -> bool:
         http, self._conversation = self._conversation, None
@@ -58,7 +58,7 @@ class ClientProtocol(HttpProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sends, or throw it away after a refusal."""
         if self._goodbye is None:
-            super().data_received(data)  # type: ignore[no-untyped-call]
+            super().data_received(data)
 
     def check_timeouts(self) -> None:
         """Look whether the client keeps us waiting; Sanic itself does not while a body is to come."""

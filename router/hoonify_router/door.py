@@ -20,21 +20,46 @@ def open_door(host: str, port: int) -> socket.socket:
     Raises:
         OSError: It cannot be had.
     """
+    (door,) = open_doors(host, port, 1)
+    return door
+
+
+def open_doors(host: str, port: int, number: int) -> list[socket.socket]:
+    """Return sockets that all listen on ``host`` and ``port``; the system spreads connections over them.
+
+    Processes that share one socket take connections in bursts: an idle one that wakes first takes all that
+    wait, and clients that keep their connections then keep them all there. Whoever opens the doors keeps
+    them open, so that a process which is started again finds what has come for it meanwhile.
+
+    Raises:
+        OSError: It cannot be had.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     found.sort(key=lambda info: info[0] != socket.AF_INET)
     family, kind, protocol, _, address = found[0]
-    door = socket.socket(family, kind, protocol)
+    doors: list[socket.socket] = []
     try:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        door.bind(address)
-        door.listen(BACKLOG)
-        door.set_inheritable(True)
+        for _ in range(number):
+            door = socket.socket(family, kind, protocol)
+            doors.append(door)
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            if len(doors) > 1:
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                address = doors[0].getsockname()
+            door.bind(address)
+            if (
+                number > 1
+            ):  # only after the first is bound: a port of another program's is not shared
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            door.listen(BACKLOG)
+            door.set_inheritable(True)
     except BaseException:
-        door.close()
+        for door in doors:
+            door.close()
         raise
-    return door
+    return doors
 
 
 def is_public(door: socket.socket) -> bool:

@@ -139,7 +139,7 @@ class Router:
 
     def key(self) -> str:
         """Return the first API key, as the banner shows it."""
-        match = wait_until(lambda: KEY.search(self.output), 30, "the key in the banner")
+        match = wait_until(lambda: KEY.search(self.output), 60, "the key in the banner")
         return str(match.group())
 
     def processes(self) -> list[int]:

@@ -117,7 +117,7 @@ def until_it_has(router: Router, model: str, running: int, queued: int) -> None:
         now = health(router, model)
         return (now.running, now.queued) == (running, queued)
 
-    wait_until(holds, 20, f"{model} to run {running} and queue {queued}")
+    wait_until(holds, 60, f"{model} to run {running} and queue {queued}")
 
 
 @contextlib.contextmanager
@@ -128,7 +128,7 @@ def slots_come_back(router: Router, model: str, clients: int = CLIENTS) -> Itera
     """
     before, soon = released(router, model), released(router, model, PROMISE)
     yield
-    wait_until(lambda: released(router, model) == before + clients, 20, "every slot's release")
+    wait_until(lambda: released(router, model) == before + clients, 60, "every slot's release")
     assert released(router, model, PROMISE) - soon >= clients / 2
     client = Client(router, model, "hi", max_tokens=1)
     assert client.line(b"HTTP/1.1") == b"HTTP/1.1 200 OK\r\n"
@@ -225,6 +225,6 @@ def test_without_a_stream(router: Router, endless: Any, model: str, path: str) -
         if model == "echo":
             until_it_has(router, model, 1, CLIENTS - 1)
         else:
-            wait_until(lambda: health(router, model).running, 20, "the first to run")
+            wait_until(lambda: health(router, model).running, 60, "the first to run")
         for client in clients:
             client.leave()

@@ -133,5 +133,5 @@ def test_a_killed_engine_leaves_no_finished_stream(router: Router, model: str) -
             error.close()
             return False
 
-    wait_until(answers_again, 20, "a new engine")
+    wait_until(answers_again, 60, "a new engine")
     assert engine_of(router, model) not in (0, killed)

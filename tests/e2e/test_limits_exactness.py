@@ -195,7 +195,7 @@ def test_counters_return_to_rest_after_random_aborts(
                 return "another window"
             return 10**9 - now.left("tokens") == recorded(now) + rest
 
-        if wait_until(settled, 20, "all tokens in the records") is True:
+        if wait_until(settled, 60, "all tokens in the records") is True:
             break
     else:
         pytest.fail("each attempt was cut by the end of a minute")
@@ -223,7 +223,7 @@ def hold_all_slots(router: Router) -> None:
                 one.connection.close()
         return done
 
-    wait_until(taken, 10, "four free slots")
+    wait_until(taken, 60, "four free slots")
     with line(router.port, key_of("bob")) as fifth:
         assert fifth.chat().status == 429
     for one in lines:
@@ -233,4 +233,4 @@ def hold_all_slots(router: Router) -> None:
         with line(router.port, key_of("bob")) as another:
             return another.chat().status == 200
 
-    wait_until(free, 10, "the slots of those who left")
+    wait_until(free, 60, "the slots of those who left")

@@ -102,18 +102,18 @@ def test_a_stop_that_meets_a_gateway_while_it_starts(
     signs = holder(point)
     router = start_router(ECHO + "pipeline: [holder]\n", "--workers", "2")
     router.wait_ready()
-    held = int(wait_until(lambda: _read(signs / "held"), 20, "the second gateway to be held"))
+    held = int(wait_until(lambda: _read(signs / "held"), 60, "the second gateway to be held"))
     (first,) = [pid for pid in gateways(router) if pid != held]
     began = time.monotonic()
     if number == signal.SIGINT:
         os.killpg(router.process.pid, number)  # as a terminal does
     else:
         router.process.send_signal(number)
-    wait_until(lambda: not alive(first), 20, "the first gateway to leave")
+    wait_until(lambda: not alive(first), 60, "the first gateway to leave")
     (signs / "go_on").touch()
     assert router.process.wait(20) == 0, router.output
-    assert time.monotonic() - began < 15
-    wait_until(lambda: not router.processes(), 5, "the last process to go")
+    assert time.monotonic() - began < 30  # what does not leave is cut after 35 s
+    wait_until(lambda: not router.processes(), 60, "the last process to go")
     assert "Traceback" not in router.output
 
 

@@ -100,13 +100,13 @@ class Victim:
         if what == "main":
             self.router.process.kill()
             self.router.process.wait()
-            wait_until(lambda: not self.router.processes(), 20, "everything to go")
+            wait_until(lambda: not self.router.processes(), 60, "everything to go")
             self.start()
             return
         if what == "gateway":
-            found = wait_until(self.gateways, 20, "a gateway")
+            found = wait_until(self.gateways, 60, "a gateway")
         else:
-            found = wait_until(self.router.engines, 30, "an engine")
+            found = wait_until(self.router.engines, 60, "an engine")
             if what == "supervisor":
                 found = [_parent(found[0])]
         with contextlib.suppress(ProcessLookupError):  # it may just have gone with another one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hoonify_router.door import base_url, is_public, open_door, runtime_dir
+from hoonify_router.door import base_url, is_public, open_door, open_doors, runtime_dir
 
 
 def test_port_0_takes_a_free_port() -> None:
@@ -42,6 +43,29 @@ def test_a_port_that_is_taken_is_told() -> None:
         with pytest.raises(OSError, match="in use") as caught:
             open_door("127.0.0.1", door.getsockname()[1])
         assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_several_doors_share_what_comes() -> None:
+    """None of them is left without connections, however many come at once."""
+    with contextlib.ExitStack() as held:
+        doors = [held.enter_context(door) for door in open_doors("127.0.0.1", 0, 3)]
+        address = doors[0].getsockname()
+        assert {door.getsockname() for door in doors} == {address}
+        for _ in range(300):
+            held.enter_context(socket.create_connection(address))
+        for door in doors:
+            door.setblocking(False)
+            for _ in range(40):
+                held.enter_context(door.accept()[0])
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 2)])
+def test_several_doors_are_not_shared_with_other_programs(first: int, second: int) -> None:
+    """A port that is taken is taken, by one or by several."""
+    with contextlib.ExitStack() as held:
+        doors = [held.enter_context(door) for door in open_doors("127.0.0.1", 0, first)]
+        with pytest.raises(OSError, match="in use"):
+            open_doors("127.0.0.1", doors[0].getsockname()[1], second)
 
 
 def test_an_address_of_another_machine_is_told() -> None:

@@ -110,13 +110,13 @@ def run(manager: Any, patience: float = 60.0, runtime_dir: Path = Path("/nowhere
     return watch
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_it_never_sleeps_past_a_process_that_ends_between_two_looks() -> None:
     """A process that ends after it was seen alive and before the wait is noticed at once."""
     manager = Manager(Actor("first", dies_unseen=True), Actor("second", dies_unseen=True))
     began = time.monotonic()
-    watch = run(manager, patience=5.0)
-    assert time.monotonic() - began < 2.5
+    watch = run(manager, patience=60.0)
+    assert time.monotonic() - began < 30
     assert watch.status == CANNOT_START
 
 
@@ -137,7 +137,7 @@ async def test_a_gateway_hears_one_stop_however_many_there_are(tmp_path: Path) -
     hear_one_stop(tmp_path, lambda: heard.append("stop"))
     for _ in range(3):
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not heard:  # noqa: ASYNC110 - a signal has no event
                 await asyncio.sleep(0)
     assert heard == ["stop"]

@@ -94,7 +94,7 @@ class Visit:
             self.reply.released()  # as an engine says when it has stopped
             await turns()
         else:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await self.task
 
     # ------------------------------------------------------------ what must be true then

@@ -182,7 +182,7 @@ def wait_for_slot(client: openai.OpenAI, model: str = "narrow") -> None:
             return False
         return True
 
-    wait_until(answered, 5, "the slot")
+    wait_until(answered, 60, "the slot")
 
 
 @pytest.fixture(params=HOMES)

@@ -79,7 +79,7 @@ async def ask(middleware: APIKeysMiddleware, ctx: RequestContext) -> RequestCont
 
 async def wait_until(condition: Callable[[], Any]) -> None:
     """Let the loop run until ``condition`` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of tests
             await asyncio.sleep(0.005)
 

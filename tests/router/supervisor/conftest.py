@@ -134,7 +134,7 @@ class Running:
             connection.close()
         self.client.close()
         self.supervisor.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.life
 
     def _take(self, table: RoutingTable) -> None:

@@ -75,7 +75,7 @@ class MainProcess:
     async def said(self) -> str:
         """Return all that it has written, at its end."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return (await self.process.stdout.read()).decode()
 
 
@@ -106,8 +106,8 @@ async def start_main(tmp_path: Path, runtime_dir: Path) -> AsyncIterator[Any]:
 
 
 async def all_gone(*pids: int) -> None:
-    """Fail unless all are gone within a second."""
-    async with asyncio.timeout(1):
+    """Fail unless all go by themselves."""
+    async with asyncio.timeout(60):
         while any(map(_alive, pids)):  # noqa: ASYNC110 - they are no children of ours
             await asyncio.sleep(0.01)
 

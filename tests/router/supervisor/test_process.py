@@ -19,12 +19,12 @@ async def run(code: str, folder: Path) -> EngineProcess:
 
 
 async def exited(process: EngineProcess) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await process.exited
 
 
 async def until_said(process: EngineProcess, words: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while words not in process.tail:  # noqa: ASYNC110 - its words have no event
             await asyncio.sleep(0.01)
 
@@ -85,7 +85,7 @@ async def test_who_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -
     await process.end(0.2)
     assert "no" in process.tail
     assert process.ending == "killed by SIGKILL"
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while _alive(child):  # noqa: ASYNC110 - it is no child of ours
             await asyncio.sleep(0.01)
 

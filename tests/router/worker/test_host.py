@@ -74,7 +74,7 @@ class RawClient:
 
     async def next(self, kind: type = object) -> Any:
         """Return the next frame of ``kind``, ``None`` at the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 while self.unread:
                     if isinstance(frame := self.unread.pop(0), kind):
@@ -103,7 +103,7 @@ async def raw(echo: Any) -> AsyncIterator[Any]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the engine has no event for a test to wait on
             await asyncio.sleep(0.001)
 
@@ -418,7 +418,7 @@ async def test_heartbeats_tell_the_engines_health(start_host: Any, sink: Any) ->
     )
     for _ in range(2):
         connection.submit(ask("[[hang]]"), sink())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (health := await heartbeats.get()).step_age < 0.02:
             pass
     assert (health.running, health.queued) == (1, 1)

@@ -38,7 +38,7 @@ class Worker:
         self.connections: list[WorkerConnection] = []
 
     async def connect(self, role: Any = "supervisor") -> WorkerConnection:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(EngineDead):
                     connection = await WorkerConnection.open(self.path, role, self._hear)
@@ -53,7 +53,7 @@ class Worker:
         return connection
 
     async def ended(self) -> int:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     def _hear(self, frame: Any) -> None:
@@ -164,7 +164,7 @@ async def test_the_death_pipe_ends_the_whole_group(
         connection.submit(ask(busy), sink())
     os.kill(child, 0)
     worker.process.stdin.close()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await worker.process.wait() == -signal.SIGKILL
         while _alive(child):  # noqa: ASYNC110 - it is no child of ours
             await asyncio.sleep(0.01)

@@ -79,7 +79,7 @@ async def answer(start_host: Any, sink: Any, monkeypatch: pytest.MonkeyPatch) ->
         odd, plain = sink(connection), sink(connection)
         odd.rid = connection.submit(ask("odd"), odd)
         plain.rid = connection.submit(ask("plain"), plain)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await odd.ended.wait()
             await plain.ended.wait()
         assert plain.text == "hi"
