@@ -8,9 +8,18 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from hoonify_router.api import Backend, HomeConfig, ServerBackend, Unavailable, hookimpl
+from hoonify_router.api import (
+    Backend,
+    HomeConfig,
+    LoadedConfig,
+    ServerBackend,
+    Unavailable,
+    hookimpl,
+)
 
-__all__ = ["OpenAIOptions", "hoonify_register_backends"]
+__all__ = ["OpenAIOptions", "hoonify_register_backends", "hoonify_validate_config"]
+
+_NAME = "openai"
 
 
 class OpenAIOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,7 +61,7 @@ def hoonify_register_backends() -> list[Backend]:
     """Register the backend named ``openai``."""
     return [
         ServerBackend(
-            name="openai",
+            name=_NAME,
             summary="Any OpenAI-compatible server, named by its URL.",
             options=OpenAIOptions,
             parameters=None,
@@ -60,3 +69,18 @@ def hoonify_register_backends() -> list[Backend]:
             tasks=frozenset({"chat", "completion", "embedding"}),
         )
     ]
+
+
+@hookimpl
+def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
+    """Return each home that lacks the address of its server; nobody could ever start one for it."""
+    problems = []
+    for model_id, model in loaded.config.models.items():
+        for index, home in enumerate(model.all_homes()):
+            if home.backend == _NAME and home.url is None:
+                at = f".homes[{index}]" if model.homes else ""
+                problems.append(
+                    f"models.{model_id}{at}.backend: {_NAME} needs the address of a running server;"
+                    " add `url: http://HOST:PORT/v1` beside it"
+                )
+    return problems

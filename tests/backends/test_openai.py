@@ -8,8 +8,14 @@ import msgspec
 import pytest
 
 from hoonify_backends import openai
-from hoonify_backends.openai import OpenAIOptions, check, wrong_address
+from hoonify_backends.openai import (
+    OpenAIOptions,
+    check,
+    hoonify_validate_config,
+    wrong_address,
+)
 from hoonify_router.api import HomeConfig
+from hoonify_router.config import load_config
 
 HERE = Path(__file__).parent
 
@@ -65,3 +71,28 @@ def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
     refused = check(OpenAIOptions(), HomeConfig("openai", url=url), HERE)
     assert refused is not None
     assert not url or url not in refused.reason
+
+
+def test_a_home_without_an_address_is_a_mistake(tmp_path: Path) -> None:
+    """Told with its line by `check`; nobody could ever start it."""
+    path = tmp_path / "router.yaml"
+    path.write_text(
+        "models:\n"
+        "  a: {provider: p, context_length: 1, backend: openai}\n"
+        "  b:\n"
+        "    provider: p\n"
+        "    context_length: 1\n"
+        "    homes:\n"
+        "      - {backend: openai, url: 'http://x:1'}\n"
+        "      - {backend: openai}\n"
+    )
+    loaded = load_config(
+        path, backend_options={"openai": OpenAIOptions}, plugin_settings={}, env={}
+    )
+    problems = hoonify_validate_config(loaded)
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "models.a.backend",
+        "models.b.homes[1].backend",
+    ]
+    assert all("add `url: http://HOST:PORT/v1`" in problem for problem in problems)
+    assert loaded.locate(problems[1]).startswith(f"{path}:8: ")

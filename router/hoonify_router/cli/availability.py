@@ -44,6 +44,13 @@ class Report:
         return " ".join(part for part in told if part)
 
 
+def place_of(loaded: LoadedConfig, model: str, home: str) -> str:
+    """Return where the file says that a home lives, such as ``models.m.backend`` or ``models.m.homes[1].backend``."""
+    config = loaded.config.models[model]
+    index = f".homes[{home.removeprefix(model).lstrip('/') or '0'}]" if config.homes else ""
+    return f"models.{model}{index}.backend"
+
+
 def reports_of(loaded: LoadedConfig, plugins: Plugins) -> list[Report]:
     """Return a report on every home, in the order of the file, as the supervisor would find it."""
     # Imported here, because not every command needs it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hoonify_router.cli.availability import reports_of
+from hoonify_router.cli.availability import AVAILABLE, place_of, reports_of
 from hoonify_router.cli.parser import BuiltIn, Installed
 from hoonify_router.cli.preparation import prepare
 
@@ -14,15 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, installed: Installed) -> int:
-    """Print one line when all is well; every problem is a line of its own otherwise."""
+    """Print one line when all is well, and one for each home that cannot run here; each problem is a line."""
     loaded = prepare(arguments.config, installed.plugins)
     config = loaded.config
-    reports = reports_of(loaded, installed.plugins)
+    missing = [
+        report for report in reports_of(loaded, installed.plugins) if report.state != AVAILABLE
+    ]
     line = f"{loaded.name}: fine; {_count(len(config.models), 'model')}"
-    if missing := len({report.model for report in reports if report.state != "available"}):
-        line += f", {missing} of them cannot run here (`hoonify-router models` says why)"
+    if missing:
+        line += f", {len({report.model for report in missing})} of them cannot run here"
     line += f"; pipeline: {', '.join(config.pipeline) or 'empty'}"
     print(line)
+    for report in missing:
+        path = place_of(loaded, report.model, report.id)
+        print(loaded.locate(f"{path}: cannot run here: {' '.join(report.story.split())}"))
     return 0
 
 
@@ -33,7 +38,8 @@ COMMAND = BuiltIn(
     run,
     description=(
         "Check the configuration and start nothing. Each problem is one line on standard error,"
-        " `file:line: path: what`, and the exit status is 2."
+        " `file:line: path: what`, and the exit status is 2. What cannot run on this machine is told"
+        " in the same form on standard output, and is no mistake."
     ),
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from hoonify_router.api import Accelerator, Backend, WorkerBackend
+from hoonify_router.api import Accelerator, Backend, EngineEnvironment, WorkerBackend
 from hoonify_router.config import LoadedConfig
 from hoonify_router.environments import (
     BrokenInterpreter,
@@ -136,20 +137,19 @@ def _findings(
 ) -> list[Finding]:
     if not backend.requires:
         return [Finding(backend.name, engine="none of its own")]
-    here = [each for each in plans if each.backend.name == backend.name and each.home.url is None]
-    places = dict.fromkeys((plan.interpreter, plan.environment) for plan in here)
     store = EnvironmentStore(environments_folder(loaded))
-    if not places:
-        built = [found for each in backend.environments if (found := store.current(each))]
-        defaults = loaded.config.backends.get(backend.name)
-        named = defaults.python if defaults else None
-        if named is None and built:
-            places = {(str(found.python), found.link): None for found in built}
-        else:
-            places = {(interpreter_of(named, loaded.base_dir), None): None}
+    places: dict[tuple[str, Path | None], bool] = {}  # and whether somebody there needs a GPU
+    for plan in plans:
+        if plan.backend.name == backend.name and plan.home.url is None:
+            place = (plan.interpreter, plan.environment)
+            places[place] = places.get(place, False) or _needs_gpu(
+                wanted_environments(loaded, plan.home, backend)
+            )
+    if not places:  # no model lives there: look where one would
+        places = _likely_places(loaded, backend, store)
     links = {store.link_of(each): each for each in backend.environments}
     findings = []
-    for interpreter, link in places:
+    for (interpreter, link), needs_gpu in places.items():
         finding = _look(backend, interpreter)
         if link is not None and link in links:
             finding = dataclasses.replace(finding, environment=link.name)
@@ -157,13 +157,24 @@ def _findings(
             worker = isinstance(backend, WorkerBackend)
             if current and not finding.missing and is_outdated(links[link], current, worker):
                 hint = f"hoonify-router env sync {backend.name} --accelerator {links[link].accelerator}"
-                finding = dataclasses.replace(
-                    finding, missing=f"It is built of older requirements; run: {hint}"
-                )
-        if not finding.missing and graphics.missing and _needs_gpu(loaded, backend):
+                told = f"It is built of older requirements; run: {hint}"
+                finding = dataclasses.replace(finding, missing=told)
+        if not finding.missing and graphics.missing and needs_gpu:
             finding = dataclasses.replace(finding, missing=graphics.missing)
         findings.append(finding)
     return findings
+
+
+def _likely_places(
+    loaded: LoadedConfig, backend: Backend, store: EnvironmentStore
+) -> dict[tuple[str, Path | None], bool]:
+    defaults = loaded.config.backends.get(backend.name)
+    named = defaults.python if defaults else None
+    built = [found for each in backend.environments if (found := store.current(each))]
+    if named is None and built:
+        return {(str(found.python), found.link): False for found in built}
+    needs_gpu = _needs_gpu(backend.environments)
+    return {(interpreter_of(named, loaded.base_dir), None): needs_gpu}
 
 
 def _look(backend: Backend, interpreter: str) -> Finding:
@@ -190,7 +201,6 @@ def _look(backend: Backend, interpreter: str) -> Finding:
     )
 
 
-def _needs_gpu(loaded: LoadedConfig, backend: Backend) -> bool:
-    if {each.accelerator for each in backend.environments} == {"cuda"}:
-        return True
-    return "cuda" in accelerators_asked_for(loaded, backend)
+def _needs_gpu(environments: Sequence[EngineEnvironment]) -> bool:
+    """Tell whether a home can only run in environments for GPUs."""
+    return {each.accelerator for each in environments} == {"cuda"}

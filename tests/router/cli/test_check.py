@@ -27,12 +27,27 @@ def test_a_good_file_is_one_line(run: Run) -> None:
     assert done.out == "config/router.yaml: fine; 1 model; pipeline: api_keys\n"
 
 
-def test_models_that_cannot_run_here_are_counted(run: Run, folder: Path) -> None:
-    """They are no mistake: the same file serves machines with and without GPUs."""
+def test_models_that_cannot_run_here_are_told(run: Run, folder: Path) -> None:
+    """Each with its line and why; they are no mistake: the same file serves machines with and without GPUs."""
     write(folder, MODEL.format("onnxruntime") + "    options: {model: nowhere}\n")
     done = run("check")
-    assert done.status == 0
-    assert "1 model, 1 of them cannot run here (`hoonify-router models` says why)" in done.out
+    assert (done.status, done.err) == (0, [])
+    summary, line = done.out.splitlines()
+    assert "1 model, 1 of them cannot run here; pipeline: " in summary
+    assert line.startswith("config/router.yaml:5: models.m.backend: cannot run here: ")
+    assert "nowhere" in line
+
+
+def test_each_home_that_cannot_run_here_is_told(run: Run, folder: Path) -> None:
+    """Where the file has it."""
+    homes = (
+        "    homes:\n      - {backend: echo}\n"
+        "      - {backend: onnxruntime, options: {model: nowhere}}\n"
+    )
+    write(folder, MODEL.format("echo").replace("    backend: echo\n", homes))
+    summary, line = run("check").out.splitlines()
+    assert "1 of them cannot run here" in summary
+    assert line.startswith("config/router.yaml:7: models.m.homes[1].backend: cannot run here: ")
 
 
 def test_each_problem_is_one_line(run: Run, folder: Path) -> None:
