@@ -55,7 +55,8 @@ from hoonify_router.routes import add_routes, admin_routes
 from hoonify_router.shaping import Shaper
 from hoonify_router.supervisor import run_supervisor
 from hoonify_router.supervisor.client import SupervisorClient
-from hoonify_router.supervisor.commands import Commands
+from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
+from hoonify_router.types.status import HomeTally
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     client = SupervisorClient(
         launch.runtime_dir / SOCKET_NAME,
         gateway.on_table,
-        commands=Commands(),
+        commands=_commands_of(gateway),
         uses=gateway.uses,
     )
     catalog.ensure_ready = client.ensure_ready
@@ -294,6 +295,17 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     app.before_server_stop(let_go)
     app.after_server_stop(shut)
     return app
+
+
+def _commands_of(gateway: Gateway) -> Commands:
+    """Return what the supervisor may ask a gateway for."""
+
+    async def tallies(arguments: NoArguments, asker: Asker) -> dict[str, HomeTally]:
+        return gateway.tallies()
+
+    commands = Commands()
+    commands.add("tallies", tallies)
+    return commands
 
 
 def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:

@@ -31,6 +31,7 @@ from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper
 from hoonify_router.stopwatch import read
 from hoonify_router.types import Health, HomeView, RoutingTable
+from hoonify_router.types.status import HomeTally
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,15 @@ class Gateway:
     def middleware(self) -> dict[str, Middleware]:
         """Return what stands on every request's way, by name."""
         return {one.name: one for one in self._middleware}
+
+    def tallies(self) -> dict[str, HomeTally]:
+        """Return what happened at each home in the last minute, by its id."""
+        told = {}
+        for model in self.catalog.models():
+            for place in model.places.values():
+                tally = told[place.home.id] = place.tally.read(place.in_flight)
+                tally.breaker = place.breaker.state
+        return told
 
     def _load_of(self, home: HomeView) -> Health | None:
         return self._adapters[home.kind].load(home)

@@ -16,6 +16,7 @@ from hoonify_router.errors import (
     RouterError,
 )
 from hoonify_router.support import Support
+from hoonify_router.tally import Tally
 from hoonify_router.types import HomeView
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ class Place(Candidate):
     """A home of a model in this gateway: what is there now, and whether it may be asked.
 
     It stays the same object as long as the home is in the tables. ``breaker`` is its circuit breaker, and
-    ``timeouts`` are its model's. ``served`` counts the requests that have ever entered.
+    ``timeouts`` are its model's. ``served`` counts the requests that have ever entered; ``tally`` is what
+    happened here of late.
 
     Args:
         home: The home as the last table has it.
@@ -33,13 +35,14 @@ class Place(Candidate):
         config: Its model's part of the configuration.
     """
 
-    __slots__ = ("_probe", "breaker", "served", "support", "timeouts")
+    __slots__ = ("_probe", "breaker", "served", "support", "tally", "timeouts")
 
     def __init__(self, home: HomeView, support: Support, config: ModelConfig) -> None:
         super().__init__(home)
         self.support = support
         self.timeouts = config.timeouts
         self.breaker = Breaker(config.breaker.failures, config.breaker.cool_down)
+        self.tally = Tally()
         self._probe: tuple[int, Answer] | None = None
         self.served = 0
 
@@ -71,6 +74,7 @@ class Place(Candidate):
         if permit is not None:
             self.in_flight += 1
             self.served += 1
+            self.tally.live.add(answer)
             if not breaker.closed:
                 self._probe = permit, answer
         return permit

@@ -30,7 +30,7 @@ from hoonify_router.forms import new_answer
 from hoonify_router.identity import Names
 from hoonify_router.patience import Clocks, Patience
 from hoonify_router.permission import may_use
-from hoonify_router.places import Place
+from hoonify_router.places import Place, is_fault_of_home
 from hoonify_router.pulse import Pulse
 from hoonify_router.reply import Reply
 from hoonify_router.types import InferenceRequest, Usage
@@ -195,6 +195,7 @@ class Serving:
                 call.cancel()
             place.leave(permit, answer.error if answer.ended else _GIVEN_UP)
             asked.ended = time.perf_counter()
+            _tally(place, ctx, request, answer, asked.ended)
             asked.error = answer.error
             asked.first_at = answer.first_at
             ctx.first_token_at = answer.first_at
@@ -225,6 +226,19 @@ async def _take_breath(tried: int, reply: Reply, patience: Patience) -> None:
         await asyncio.sleep(random.random() * pause)
     if patience.left == 0.0:
         raise patience.out_of_time()
+
+
+def _tally(
+    place: Place, ctx: RequestContext, request: InferenceRequest, answer: Answer, ended: float
+) -> None:
+    """Count a request that has ended at a home, for ``status``."""
+    tally, error = place.tally, answer.error
+    tally.live.discard(answer)
+    streamed = request.streams or place.home.kind == "worker"
+    usage = answer.usage or _seen(ctx, request, answer)
+    tally.note(answer, ctx.started, ended, streamed, usage)
+    if error is not None and is_fault_of_home(error):
+        tally.note_failure(error, place.home.id)
 
 
 def _seen(ctx: RequestContext, request: InferenceRequest, answer: Answer) -> Usage:

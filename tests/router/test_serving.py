@@ -366,3 +366,24 @@ async def test_a_balancer_hears_what_the_adapter_knows_of_engines() -> None:
         await made.pipeline.infer(ctx, Reply(Wire(), ctx.response_headers), "chat")
     assert seen == [({"parrot/0": None, "parrot/1": Health(running=5)}, "req-1")]
     assert [play.job.home.id for play in stage.plays] == ["parrot/0", "parrot/1"]
+
+
+async def test_each_home_that_is_asked_counts_it() -> None:
+    """A failure at the first, an answer at the second, and nothing is under way in the end."""
+    scene = Scene(homes(2), parrot_0=EngineDead("boom"))
+    await scene.ask(stream=True)
+    told = scene.gateway.tallies()
+    failed, served = told["parrot/0"], told["parrot/1"]
+    assert (failed.requests, failed.failed, failed.in_flight) == (1, 1, 0)
+    assert [error.kind for error in failed.errors] == ["EngineDead"]
+    assert (served.requests, served.failed, served.completion_tokens) == (1, 0, 1)
+    assert sum(served.ttft.values()) == 1
+    assert not any(place.tally.live for place in scene.places.values())
+
+
+async def test_a_clients_mistake_is_no_failure_of_a_home() -> None:
+    """It counts as a request only."""
+    scene = Scene(homes(1), parrot_0=InvalidValue("no", param="n"))
+    await scene.ask()
+    told = scene.gateway.tallies()["parrot/0"]
+    assert (told.requests, told.failed, told.errors) == (1, 0, [])

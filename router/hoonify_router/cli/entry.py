@@ -9,7 +9,7 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from hoonify_router.cli import check, env, models, plugins_list, schema, serve
+from hoonify_router.cli import check, env, models, plugins_list, schema, serve, status
 from hoonify_router.cli.output import complain, drop_output, prepare_streams, warn
 from hoonify_router.cli.parser import Installed, UnknownName, UsageError, build_parser, split_config
 from hoonify_router.cli.preparation import prepare
@@ -20,6 +20,7 @@ from hoonify_router.loader import collect_commands, load_plugins, plugin_context
 BUILT_IN = (
     serve.COMMAND,
     check.COMMAND,
+    status.COMMAND,
     models.COMMAND,
     env.COMMAND,
     plugins_list.COMMAND,

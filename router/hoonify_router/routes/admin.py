@@ -35,7 +35,10 @@ class AdminRoute:
     patience: float = 90.0
 
 
-ADMIN_ROUTES = (AdminRoute("GET", "homes", "homes"),)
+ADMIN_ROUTES = (
+    AdminRoute("GET", "homes", "homes"),
+    AdminRoute("GET", "status", "status"),
+)
 """All of them."""
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections import deque
 from pathlib import Path
 
 import msgspec
 
-from hoonify_router import runfile
+from hoonify_router import __version__, runfile
 from hoonify_router.api import BackendEvent, PluginContext
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins
@@ -17,6 +19,7 @@ from hoonify_router.supervisor.banner import Banner
 from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
+from hoonify_router.supervisor.gpus import Gpus
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
 from hoonify_router.supervisor.lifecycle import Limits
@@ -24,8 +27,17 @@ from hoonify_router.supervisor.load_times import LoadTimes
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
 from hoonify_router.supervisor.server_home import ServerHome
+from hoonify_router.supervisor.snapshot import (
+    ERRORS,
+    describe_models,
+    last_errors,
+    read_tallies,
+    whole,
+)
 from hoonify_router.supervisor.worker_home import WorkerHome
+from hoonify_router.tally import traffic_of
 from hoonify_router.types import HomeView, RoutingTable
+from hoonify_router.types.status import ErrorSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +60,11 @@ class Supervisor:
         address: Base URL of the door, for the banner.
         console: Where the operator reads.
         limits: How long things may take, where the configuration does not say.
+
+    Attributes:
+        commands: What the command line and the admin routes may ask for.
+        errors: The last homes that failed, for ``status``.
+        notes: What else ``status`` tells, by topic: why the last reload was refused, say.
     """
 
     def __init__(
@@ -71,6 +88,10 @@ class Supervisor:
         self._greeted = (runtime_dir / f"{_BANNER}.done").exists()
         if self._greeted:  # by an earlier supervisor, which was killed
             console.hush()
+        self._began = self._loop.time()
+        self._gpus = Gpus()
+        self.errors: deque[ErrorSnapshot] = deque(maxlen=ERRORS)
+        self.notes: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
@@ -147,9 +168,34 @@ class Supervisor:
     def _add_commands(self) -> None:
         """Fill the table of what the command line and the admin routes may ask for."""
         self.commands.add("homes", self._tell_homes)
+        self.commands.add("status", self._tell_status)
 
     async def _tell_homes(self, arguments: NoArguments, asker: Asker) -> list[HomeStatus]:
         return self._status()
+
+    async def _tell_status(self, arguments: NoArguments, asker: Asker) -> Snapshot:
+        told, gpus = await asyncio.gather(
+            self._control.ask_gateways("tallies"), self._gpus.read(), return_exceptions=False
+        )
+        gateways = read_tallies(told)
+        sum_of_all = whole(gateways)
+        loaded = self._context.loaded
+        return Snapshot(
+            version=__version__,
+            at=time.time(),
+            config=loaded.name or str(loaded.path),
+            address=self._address,
+            generation=self._control.table.generation,
+            uptime=round(self._loop.time() - self._began, 1),
+            gateways=self._control.gateways,
+            gateways_heard=len(gateways),
+            models=describe_models(loaded.config.models, self._status(), gateways),
+            gpus=gpus,
+            errors=last_errors(self.errors, gateways),
+            notes=list(self.notes.values()),
+            traffic=traffic_of(sum_of_all),
+            in_flight=sum_of_all.in_flight,
+        )
 
     # ------------------------------------------------------------ homes
 
@@ -203,6 +249,10 @@ class Supervisor:
         self._console.update(view)
         if new_state:
             self._told[view.id] = view.state
+            if view.state == "failed":
+                self.errors.append(
+                    ErrorSnapshot(at=time.time(), home=view.id, kind="Failed", what=view.reason)
+                )
             shown = msgspec.structs.replace(view, api_key="")
             self._plugins.notify("hoonify_backend_event", event=BackendEvent(shown, _GENERATION))
             self._greet_when_settled()
