@@ -254,7 +254,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     parameters = {name: backend.parameters for name, backend in servers.items()}
     tasks = {name: backend.tasks for name, backend in servers.items()}
     catalog = Catalog(loaded.config, parameters, tasks=tasks, balancers=balancers)
-    adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
+    adapters = {"worker": WorkerAdapter(), "server": ServerAdapter(backends=servers)}
     shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
     gateway.measure = Measurements(plugins, context).collect

@@ -23,6 +23,7 @@ MODULES = [
     path
     for folder in ("router/hoonify_router", "backends/hoonify_backends", "plugins/hoonify_plugins")
     for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.parent.name != "plain_cpu"  # data, run by SGLang's own interpreter
 ]
 
 

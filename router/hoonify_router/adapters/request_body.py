@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Raw
 
@@ -12,10 +14,15 @@ _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 
 
-def request_body(request: InferenceRequest, body: bytes | None, served_name: str) -> bytes:
+def request_body(
+    request: InferenceRequest,
+    body: bytes | None,
+    served_name: str,
+    more: Mapping[str, str] | None = None,
+) -> bytes:
     """Return what to send: under the name that the home knows, and asking for usage.
 
-    Only the values of the two top-level keys are new, whatever the JSON looks like: nested keys of the
+    Only the values of those top-level keys are new, whatever the JSON looks like: nested keys of the
     same name, escapes and the order of the keys stay as they were. Of a key that stands there twice the
     last one is sent, which is the one that was checked.
 
@@ -23,6 +30,7 @@ def request_body(request: InferenceRequest, body: bytes | None, served_name: str
         request: The checked request.
         body: The client's bytes of it, or ``None`` when ``request`` was changed since.
         served_name: The model as the home calls it; empty if it goes by the catalog's ID.
+        more: Fields that the home takes beside OpenAI's.
     """
     if body is None:
         body = _encode(request)
@@ -31,6 +39,8 @@ def request_body(request: InferenceRequest, body: bytes | None, served_name: str
         wanted["model"] = Raw(_encode(served_name))
     if request.streams and not request.wants_usage:
         wanted["stream_options"] = _WITH_USAGE
+    for name, value in (more or {}).items():
+        wanted[name] = Raw(_encode(value))
     if not wanted:
         return body
     fields = _fields(body)

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.chat_dialect import ChatDialect
 from hoonify_router.adapters.dialects import Dialect
 from hoonify_router.adapters.embedding_dialect import EmbeddingDialect
 from hoonify_router.adapters.excerpts import excerpt
+from hoonify_router.adapters.fetch import Ignored
+from hoonify_router.adapters.fetch import request as small_request
 from hoonify_router.adapters.origin import Origin, parse_url
 from hoonify_router.adapters.pool import Pool
 from hoonify_router.adapters.refusals import breakdown, refusal
 from hoonify_router.adapters.request_body import request_body
+from hoonify_router.adapters.server_loads import ServerLoads
 from hoonify_router.adapters.sse import EventReader
 from hoonify_router.adapters.text_dialect import TextDialect
-from hoonify_router.adapters.upstream import Limits, UpstreamError
+from hoonify_router.adapters.upstream import Exchange, Limits, UpstreamError
 from hoonify_router.answer import Answer
+from hoonify_router.api import AbortSignal, ServerBackend
 from hoonify_router.errors import EngineDead, ModelUnavailable
 from hoonify_router.stream import EventStream
-from hoonify_router.types import HomeView, Task
+from hoonify_router.types import Health, HomeView, Task
 
 log = logging.getLogger(__name__)
 
 _LINE_ENDS = str.maketrans("", "", "\r\n\0")
+_ABORT_TIMEOUT = 10.0
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -124,6 +133,8 @@ class _Target:
 
     def __init__(self, pool: Pool, path: str, api_key: str) -> None:
         self.pool = pool
+        self.root = path.removesuffix("/v1")
+        self.api_key = api_key
         key = f"authorization: Bearer {api_key.strip()}\r\n" if api_key else ""
         rest = (
             f"HTTP/1.1\r\nhost: {pool.origin.authority}\r\n"
@@ -141,16 +152,57 @@ def _lines(headers: Mapping[str, str]) -> bytes:
     return "".join([f"{line}\r\n" for line in lines]).encode("latin-1", "replace")
 
 
+class AbortableCall:
+    """A request that its server is told to give up, beside closing its connection.
+
+    Args:
+        exchange: The request and its answer.
+        target: Where it went.
+        abort: How the server is told.
+        name: What the request is called there.
+    """
+
+    __slots__ = ("_abort", "_exchange", "_name", "_target", "pause", "resume")
+
+    def __init__(self, exchange: Exchange, target: _Target, abort: AbortSignal, name: str) -> None:
+        self._exchange = exchange
+        self._target = target
+        self._abort = abort
+        self._name = name
+        self.pause = exchange.pause
+        self.resume = exchange.resume
+
+    def cancel(self) -> None:
+        """Close the connection, and tell the server which request that was, if it had one."""
+        exchange, target = self._exchange, self._target
+        asked = exchange.connection is not None and not exchange.ended
+        exchange.cancel()
+        if asked:
+            body = msgspec.json.encode({self._abort.field: self._name})
+            path = f"{target.root}{self._abort.path}"
+            whole = small_request(target.pool, path, api_key=target.api_key, body=body)
+            told = target.pool.send(whole, Ignored(), _ABORT_TIMEOUT)
+            asyncio.get_running_loop().call_later(_ABORT_TIMEOUT, told.cancel)
+
+
 class ServerAdapter(Adapter):
     """Holds one pool of connections per origin.
 
     Args:
         limits: How much they keep.
+        backends: What servers tell and take beyond OpenAI's own, by the name of their backend.
     """
 
     kind = "server"
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, backends: Mapping[str, ServerBackend] | None = None
+    ) -> None:
+        known = backends or {}
+        self._aborts = {name: one.abort for name, one in known.items() if one.abort is not None}
+        self._loads = ServerLoads(
+            {name: one.load for name, one in known.items() if one.load is not None}
+        )
         self._limits = limits
         self._pools: dict[Origin, Pool] = {}
         self._targets: dict[tuple[str, str], _Target] = {}
@@ -159,14 +211,21 @@ class ServerAdapter(Adapter):
         """Send the job; on a kept connection it is on its way when this returns."""
         home = job.home
         target = self._targets.get((home.address, home.api_key)) or self._aim(home)
-        body = request_body(job.request, job.body, home.served_name)
+        abort = self._aborts.get(home.backend)
+        if abort is None or job.request.task == "embedding":
+            abort, name = None, ""
+            body = request_body(job.request, job.body, home.served_name)
+        else:
+            name = uuid.uuid4().hex  # a client's own request ID need not be unique
+            body = request_body(job.request, job.body, home.served_name, {abort.field: name})
         head = b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target.heads[job.request.task],
             job.request_id.encode("ascii"),
             _lines(job.headers) if job.headers else b"",
             len(body),
         )
-        return target.pool.send(head + body, Intake(answer, job), job.connect)
+        exchange = target.pool.send(head + body, Intake(answer, job), job.connect)
+        return exchange if abort is None else AbortableCall(exchange, target, abort, name)
 
     def update(self, homes: Iterable[HomeView]) -> None:
         """Make ready for the servers in the table; let go of the others once they are free."""
@@ -174,6 +233,7 @@ class ServerAdapter(Adapter):
         wanted = {(home.address, home.api_key) for home in ours}
         for key in [key for key in self._targets if key not in wanted]:
             del self._targets[key]
+            self._loads.end(key)
         used = {target.pool for target in self._targets.values()}
         for origin, pool in list(self._pools.items()):
             if pool not in used:
@@ -184,8 +244,13 @@ class ServerAdapter(Adapter):
                 with contextlib.suppress(ModelUnavailable):  # told again to whoever asks for it
                     self._aim(home)
 
+    def load(self, home: HomeView) -> Health | None:
+        """Return how busy the home's server says that it is."""
+        return self._loads.of(home)
+
     async def close(self) -> None:
         """Close all connections."""
+        self._loads.close()
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
@@ -200,4 +265,5 @@ class ServerAdapter(Adapter):
         if pool is None:
             pool = self._pools[origin] = Pool(origin, self._limits)
         target = self._targets[(home.address, home.api_key)] = _Target(pool, path, home.api_key)
+        self._loads.begin(home, pool, path)
         return target

@@ -28,6 +28,14 @@ from hoonify_router.api.extras import (
     Result,
     Route,
 )
+from hoonify_router.api.launches import (
+    AbortSignal,
+    Launch,
+    LaunchPlanner,
+    LaunchSite,
+    LoadSignal,
+    LoadStep,
+)
 from hoonify_router.api.middleware import (
     HomeCall,
     Middleware,
@@ -50,6 +58,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "APIHandler",
     "APIRoute",
+    "AbortSignal",
     "Accelerator",
     "AcceleratorChoice",
     "AvailabilityCheck",
@@ -67,6 +76,11 @@ __all__ = [
     "HomeCall",
     "HomeConfig",
     "HomeVitals",
+    "Launch",
+    "LaunchPlanner",
+    "LaunchSite",
+    "LoadSignal",
+    "LoadStep",
     "LoadedConfig",
     "Measurement",
     "Metered",

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hoonify_router.api.environments import AcceleratorChoice, EngineEnvironment, any_accelerator
 from hoonify_router.api.explanations import Explain
+from hoonify_router.api.launches import AbortSignal, LaunchPlanner, LoadSignal
 from hoonify_router.config.model import HomeConfig
 from hoonify_router.types import Task
 
@@ -74,7 +75,7 @@ class WorkerBackend:
 
 @dataclass(frozen=True)
 class ServerBackend:
-    """A backend that is an OpenAI-compatible HTTP server, at the home's ``url``.
+    """A backend that is an OpenAI-compatible HTTP server: at the home's ``url``, or launched by the router.
 
     Args:
         name: What ``backend:`` in the YAML says.
@@ -89,6 +90,11 @@ class ServerBackend:
             one for each accelerator.
         accelerator: Tells which of them a home needs.
         explain: Tells the commands of its servers.
+        launch: Says how a home's server is started where no ``url`` is given; ``None`` where it cannot be.
+        lists_models: Its servers list, at ``/models``, all that they serve, and answer to any name: a home is
+            of no use when its model is not on that list.
+        load: Where its servers tell how busy they are.
+        abort: How they are told to give up a request.
     """
 
     name: str
@@ -102,6 +108,10 @@ class ServerBackend:
     environments: tuple[EngineEnvironment, ...] = ()
     accelerator: AcceleratorChoice = any_accelerator
     explain: Explain | None = None
+    launch: LaunchPlanner | None = None
+    lists_models: bool = False
+    load: LoadSignal | None = None
+    abort: AbortSignal | None = None
     kind: ClassVar[str] = "server"
 
 

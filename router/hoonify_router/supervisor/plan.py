@@ -220,7 +220,7 @@ def _how_to_install(plan: HomePlan, names: str) -> str:
 
 
 def _no_launcher(backend: Backend) -> Unavailable | None:
-    if isinstance(backend, ServerBackend):
+    if isinstance(backend, ServerBackend) and backend.launch is None:
         return Unavailable(
             "Its engine is not running.",
             f"backend {backend.name!r} is a server: start it yourself and name it with `url:`",

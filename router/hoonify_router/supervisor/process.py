@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +20,7 @@ _TAIL_LINES = 20
 _LINE_LIMIT = 400
 _BREAK = re.compile(rb"[\r\n]+")
 _REAP_TIMEOUT = 5.0
+_GUARD_TIMEOUT = 2.0
 _LAST_WORDS_TIMEOUT = 0.2
 
 
@@ -30,11 +31,15 @@ class EngineProcess(asyncio.SubprocessProtocol):
     an engine's children may hold open.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, on_line: Callable[[str], None] | None = None, secret: str = ""
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = loop.create_future()
         self._silent: asyncio.Future[None] = loop.create_future()
         self._name = name
+        self._on_line = on_line
+        self._secret = secret
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._rest = b""
 
@@ -45,11 +50,21 @@ class EngineProcess(asyncio.SubprocessProtocol):
         name: str,
         cwd: Path,
         variables: Mapping[str, str] | None = None,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        secret: str = "",
     ) -> EngineProcess:
         """Start ``command`` as the leader of a new session, so that a terminal's Ctrl-C misses it.
 
-        Its standard input is the death pipe: it stays open as long as this process lives. ``variables`` are
-        added to what its environment has by itself.
+        Its standard input is the death pipe: it stays open as long as this process lives.
+
+        Args:
+            command: Program and arguments.
+            name: For the log.
+            cwd: Where it runs.
+            variables: What its environment has beside our own.
+            on_line: Called with each line that it writes.
+            secret: What must not be in the log, although it may write it.
 
         Raises:
             OSError: It cannot be started.
@@ -59,7 +74,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         environment["PYTHONSAFEPATH"] = "1"  # nothing in the working folder shadows a module
         environment.update(variables or {})
         _, process = await asyncio.get_running_loop().subprocess_exec(
-            lambda: cls(name),
+            lambda: cls(name, on_line, secret),
             *command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -100,11 +115,30 @@ class EngineProcess(asyncio.SubprocessProtocol):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    async def end(self, grace: float) -> None:
-        """End the whole group: SIGTERM, then SIGKILL after ``grace`` seconds; return when it is gone."""
+    def terminate(self) -> None:
+        """Send SIGTERM to the process alone; it tells its children itself."""
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    async def end(self, grace: float, *, alone: bool = False) -> None:
+        """End the whole group: SIGTERM, then SIGKILL after ``grace`` seconds; return when it is gone.
+
+        Args:
+            grace: Seconds between the two; without any there is no SIGTERM.
+            alone: SIGTERM is for the leader alone, and before SIGKILL it is told by its death pipe to kill
+                whatever it has started, in other groups too.
+        """
         if grace > 0 and not self.exited.done():
-            self.signal(signal.SIGTERM)
+            if alone:
+                self.terminate()
+            else:
+                self.signal(signal.SIGTERM)
             await asyncio.wait({self.exited}, timeout=grace)
+        if alone and not self.exited.done():
+            if (pipe := self._transport.get_pipe_transport(0)) is not None:
+                pipe.close()
+            await asyncio.wait({self.exited}, timeout=_GUARD_TIMEOUT)
         self.signal(signal.SIGKILL)  # also when the leader is gone: it may have left children
         await asyncio.wait({self.exited}, timeout=_REAP_TIMEOUT)
         if not self.exited.done():
@@ -139,7 +173,12 @@ class EngineProcess(asyncio.SubprocessProtocol):
             self.exited.set_result(None)
 
     def _note(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip()[:_LINE_LIMIT]
+        text = line.decode("utf-8", "replace").rstrip()
+        if self._secret:
+            text = text.replace(self._secret, "...")
+        if self._on_line is not None and text:
+            self._on_line(text)
+        text = text[:_LINE_LIMIT]
         if text:
             self._tail.append(text)
             log.info("[%s] %s", self._name, text)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from hoonify_router.api import ServerBackend
 from hoonify_router.supervisor import lifecycle
 from hoonify_router.supervisor.home import Home
 from hoonify_router.supervisor.lifecycle import Trouble
@@ -42,6 +43,13 @@ class ServerHome(Home):
         """Return the model name that the server expects."""
         return str(self.plan.options.get("model") or self.plan.model)
 
+    @property
+    def _needed(self) -> str:
+        """Return the model that must be on the server's list; the only one need not be named."""
+        backend = self.plan.backend
+        lists = isinstance(backend, ServerBackend) and backend.lists_models
+        return str(self.plan.options.get("model") or "") if lists else ""
+
     async def run(self) -> None:
         """Look at the server until the stop."""
         self._set(lifecycle.start(self.life, self._loop.time()))
@@ -67,7 +75,7 @@ class ServerHome(Home):
 
     async def _look(self) -> Trouble | None:
         """Return what is wrong with the server, if anything is."""
-        look = asyncio.create_task(probe(self.address, self.plan.home.api_key))
+        look = asyncio.create_task(probe(self.address, self.plan.home.api_key, self._needed))
         await asyncio.wait({look, self._stop_asked}, return_when=asyncio.FIRST_COMPLETED)
         if not look.done():
             look.cancel()

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hoonify_router import __version__, runfile
-from hoonify_router.api import BackendEvent, PluginContext
+from hoonify_router.api import BackendEvent, PluginContext, ServerBackend
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins
 from hoonify_router.supervisor.banner import Banner
@@ -22,6 +22,7 @@ from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.gpus import Gpus
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
+from hoonify_router.supervisor.launched_home import LaunchedHome
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.load_times import LoadTimes
 from hoonify_router.supervisor.messages import HomeStatus
@@ -215,6 +216,8 @@ class Supervisor:
             return UnavailableHome(plan, self._changed, why)
         if plan.home.url is not None:
             return ServerHome(plan, self._changed)
+        if isinstance(plan.backend, ServerBackend):
+            return LaunchedHome(plan, self._changed)
         return WorkerHome(plan, self._changed, self._runtime_dir, number)
 
     async def _ensure_ready(self, home_id: str) -> HomeView:

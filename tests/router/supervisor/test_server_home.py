@@ -31,7 +31,9 @@ def plugins() -> Plugins:
     """Echo, and a server backend that asks for nothing."""
     found = load_plugins(entry_points=[ECHO, EntryPoint("gone", "no_such_module", GROUP)])
     server = ServerBackend("served", "A server.", ServerOptions)
-    return Plugins({**found.backends, "served": server}, {}, found.manager, found.infos)
+    strict = ServerBackend("strict", "A server.", ServerOptions, lists_models=True)
+    more = {"served": server, "strict": strict}
+    return Plugins({**found.backends, **more}, {}, found.manager, found.infos)
 
 
 class FakeServer:
@@ -39,6 +41,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.status: int | None = 200
+        self.body = b""
         self.requests: list[str] = []
         self.url = ""
         self.server: asyncio.Server | None = None
@@ -71,7 +74,9 @@ class FakeServer:
         if self.status is None:
             writer.write(b"SSH-2.0-OpenSSH\r\n")
         else:
-            writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\n\r\n".encode())
+            length = len(self.body)
+            head = f"HTTP/1.1 {self.status} X\r\nContent-Length: {length}\r\n\r\n"
+            writer.write(head.encode() + self.body)
         writer.close()
 
 
@@ -112,7 +117,7 @@ async def test_a_server_that_answers_is_ready(supervise: Any, server: FakeServer
     assert (home.served_name, home.api_key) == ("org/parrot-7b", "s3cret")
     assert await running.engine() == 0
     assert server.requests[0].startswith("GET /v1/models HTTP/1.1\r\n")
-    assert "Authorization: Bearer s3cret\r\n" in server.requests[0]
+    assert "authorization: Bearer s3cret\r\n" in server.requests[0]
 
 
 @pytest.mark.usefixtures("_quick")
@@ -194,6 +199,46 @@ async def test_nobody_there(server: FakeServer, monkeypatch: pytest.MonkeyPatch)
     server.silent = True
     with pytest.raises(Trouble, match="does not answer"):
         await probe(f"{server.url}/v1", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "lacks"),
+    [
+        (b'{"data": [{"id": "org/parrot-7b"}]}', ""),
+        (b'{"data": [{"id": "org/parrot-7b"}, {"id": "other"}]}', ""),
+        (
+            b'{"data": [{"id": "Qwen/Qwen3"}, {"id": "b"}]}',
+            "it serves Qwen/Qwen3, b, not org/parro",
+        ),
+        (b'{"data": []}', "it serves nothing, not org/parrot-7b"),
+        (b"<html>", "the answer is no list of models"),
+    ],
+)
+async def test_a_server_that_answers_to_any_name_must_list_the_model(
+    server: FakeServer, body: bytes, lacks: str
+) -> None:
+    """Else another model would answer in its place; the operator reads what there is."""
+    server.body = body
+    for name in ("org/parrot-7b", "org/parrot-7b:adapter"):
+        if lacks:
+            with pytest.raises(Trouble, match="does not have the model") as caught:
+                await probe(f"{server.url}/v1", None, name)
+            assert lacks in caught.value.detail
+        else:
+            await probe(f"{server.url}/v1", None, name)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_home_without_its_model_has_failed(supervise: Any, server: FakeServer) -> None:
+    """Until its server has it."""
+    server.body = b'{"data": [{"id": "other"}]}'
+    text = yaml(server.url, "    options: {model: org/parrot-7b}").replace("served", "strict")
+    running = await supervise(text)
+    home = await running.until_state("failed")
+    assert home.reason == "Its server does not have the model."
+    assert "it serves other" in home.detail
+    server.body = b'{"data": [{"id": "org/parrot-7b"}]}'
+    await running.until_state("ready")
 
 
 @pytest.mark.parametrize(

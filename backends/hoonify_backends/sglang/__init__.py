@@ -1,0 +1,51 @@
+"""The SGLang backend: launches SGLang servers, or attaches to some that already run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from hoonify_backends.sglang.availability import check
+from hoonify_backends.sglang.command import plan_launch
+from hoonify_backends.sglang.explanation import explain
+from hoonify_backends.sglang.loads import ABORT, LOADS
+from hoonify_backends.sglang.options import SGLangOptions
+from hoonify_backends.sglang.parameters import PARAMETERS
+from hoonify_router.api import Accelerator, Backend, EngineEnvironment, ServerBackend, hookimpl
+
+__all__ = ["PARAMETERS", "SGLangOptions", "hoonify_register_backends"]
+
+_LOCKS = Path(__file__).with_name("requirements")
+ENVIRONMENTS = (EngineEnvironment("sglang", "cpu", (_LOCKS / "cpu.txt",)),)
+"""For a GPU there is no lock: its packages depend on the driver (see docs/backends.md)."""
+
+
+def accelerator(options: Struct) -> Accelerator:
+    """Return what a home's server computes on."""
+    assert isinstance(options, SGLangOptions)
+    return options.device
+
+
+@hookimpl
+def hoonify_register_backends() -> list[Backend]:
+    """Register the backend named ``sglang``."""
+    return [
+        ServerBackend(
+            name="sglang",
+            summary="SGLang servers: launched by the router, or running elsewhere and named by `url:`.",
+            options=SGLangOptions,
+            parameters=PARAMETERS,
+            requires=("sglang",),
+            extra="sglang",
+            check=check,
+            tasks=frozenset({"chat", "completion", "embedding"}),
+            environments=ENVIRONMENTS,
+            accelerator=accelerator,
+            explain=explain,
+            launch=plan_launch,
+            lists_models=True,
+            load=LOADS,
+            abort=ABORT,
+        )
+    ]
