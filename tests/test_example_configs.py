@@ -24,7 +24,7 @@ def test_an_example_loads(path: Path) -> None:
         url_backends=plugins.url_backends,
         env={},
     )
-    assert loaded.state_dir == FOLDER.parent / "var"
+    assert loaded.state_dir.resolve() == FOLDER.parent / "var"
     for model in loaded.config.models.values():
         for home in model.all_homes():
             assert (path.parent / home.options["model"] / "config.json").is_file()
