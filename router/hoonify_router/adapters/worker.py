@@ -87,6 +87,7 @@ class WorkerConnection(asyncio.Protocol):
     Attributes:
         capabilities: What the engine can do, once it has told.
         health: How it does, as it last told.
+        peer: What it said of itself when it said hello.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class WorkerConnection(asyncio.Protocol):
     ) -> None:
         self.capabilities: Capabilities | None = None
         self.health: Health | None = None
+        self.peer: Hello | None = None
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._role: Literal["gateway", "supervisor"] = role
@@ -220,6 +222,11 @@ class WorkerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Break the connection, as the end of this process would."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _send_grants(self) -> None:
         due, self._due = self._due, {}
         if self._transport is not None and not self._transport.is_closing():
@@ -310,6 +317,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def _note(self, frame: Any) -> None:
         if isinstance(frame, Hello):
+            self.peer = frame
             if frame.protocol != PROTOCOL_VERSION:
                 log.error(
                     "a worker of hoonify-router %s speaks protocol %d, this is %d",

@@ -134,6 +134,28 @@ def balance_options_for(model: ModelConfig, settings_type: type[StructT]) -> Str
     return msgspec.convert(model.balance_options, settings_type)
 
 
+def load_options(
+    path: str | Path, options_type: type[Struct], *, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the options in a YAML file of their own, as plain data that fits ``options_type``.
+
+    Raises:
+        ConfigError: The file cannot be read, or anything in it is wrong.
+    """
+    from hoonify_router.config.yaml_source import read_yaml
+
+    problems = Problems(str(path))
+    environment = os.environ if env is None else env
+    root = read_yaml(_text_of(Path(path)), environment, problems)
+    if root is None:
+        return {}
+    if not isinstance(root, MappingNode):
+        raise unreadable(str(path), f":{root.at[0]}: must be a mapping, got {shown(root)}")
+    Checker(problems).check(root, mi.type_info(options_type))
+    problems.raise_if_any()
+    return dict(root.plain())
+
+
 def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode:
     # Imported here, because engine workers use the Structs, and their interpreter may lack PyYAML.
     from hoonify_router.config.yaml_source import read_yaml

@@ -121,6 +121,11 @@ class EngineProcess(asyncio.SubprocessProtocol):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGTERM)
 
+    def hang_up(self) -> None:
+        """Close the death pipe, as the end of this process would."""
+        if (pipe := self._transport.get_pipe_transport(0)) is not None:
+            pipe.close()
+
     async def end(self, grace: float, *, alone: bool = False) -> None:
         """End the whole group: SIGTERM, then SIGKILL after ``grace`` seconds; return when it is gone.
 
@@ -136,8 +141,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
                 self.signal(signal.SIGTERM)
             await asyncio.wait({self.exited}, timeout=grace)
         if alone and not self.exited.done():
-            if (pipe := self._transport.get_pipe_transport(0)) is not None:
-                pipe.close()
+            self.hang_up()
             await asyncio.wait({self.exited}, timeout=_GUARD_TIMEOUT)
         self.signal(signal.SIGKILL)  # also when the leader is gone: it may have left children
         await asyncio.wait({self.exited}, timeout=_REAP_TIMEOUT)
