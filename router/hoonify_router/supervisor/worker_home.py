@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hoonify_router.adapters.worker import WorkerConnection
-from hoonify_router.api import WorkerBackend
-from hoonify_router.environments import link_packages
 from hoonify_router.errors import EngineDead
 from hoonify_router.protocol import Drain, Heartbeat, Load, LoadFailed, Progress, Ready
 from hoonify_router.supervisor import lifecycle
@@ -21,9 +18,9 @@ from hoonify_router.supervisor.lifecycle import Trouble
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.supervisor.warm_up import warm_up
+from hoonify_router.supervisor.worker_start import start_worker
 
 _CONNECT_INTERVAL = 0.02
-_PACKAGES = "packages"
 
 
 class WorkerHome(EngineHome):
@@ -60,19 +57,11 @@ class WorkerHome(EngineHome):
         self.address = str(socket)
 
     async def _spawn(self, socket: Path) -> EngineProcess:
-        backend = self.plan.backend
-        assert isinstance(backend, WorkerBackend)
-        command = [self.plan.interpreter, "-m", "hoonify_router.worker"]
-        command += ["--socket", str(socket), "--engine", backend.engine, "--home", self.plan.id]
-        variables = {}
         try:
-            if self.plan.interpreter != sys.executable:
-                # Of our environment it needs this router's own code, and nothing else.
-                packages = link_packages(self._sockets / _PACKAGES, backend.engine)
-                variables = {"PYTHONPATH": str(packages), "PYTHONNOUSERSITE": "1"}
-            return await EngineProcess.start(command, self.plan.id, self.plan.base_dir, variables)
+            return await start_worker(self.plan, socket)
         except OSError as exc:
-            raise Trouble(NOT_LOADED, f"{command[0]} cannot be started: {exc}") from exc
+            told = f"{self.plan.interpreter} cannot be started: {exc}"
+            raise Trouble(NOT_LOADED, told) from exc
 
     async def _connect(self, process: EngineProcess, socket: Path) -> WorkerConnection:
         while not process.exited.done():

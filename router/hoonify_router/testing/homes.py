@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hoonify_router.adapters.worker import WorkerConnection
-from hoonify_router.api import WorkerBackend
 from hoonify_router.errors import EngineDead
 from hoonify_router.protocol import Drain, Heartbeat, Load, LoadFailed, Progress, Ready
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.supervisor.server_home import base_url
+from hoonify_router.supervisor.worker_start import start_worker
 from hoonify_router.testing.records import Unmet
 from hoonify_router.types import Capabilities, Health, HomeView
 
@@ -263,17 +263,12 @@ class WorkerProcess(Worker):
         Raises:
             Unmet: It ends before that.
         """
-        backend = self.plan.backend
-        assert isinstance(backend, WorkerBackend)
         self._starts += 1
         self.socket = self._folder / f"{self._starts}.sock"
-        command = [self.plan.interpreter, "-m", "hoonify_router.worker"]
-        command += ["--socket", str(self.socket), "--engine", backend.engine]
-        command += ["--home", self.plan.id]
         try:
-            process = await EngineProcess.start(command, self.plan.id, self.plan.base_dir)
+            process = await start_worker(self.plan, self.socket)
         except OSError as error:
-            raise Unmet(f"{command[0]} cannot be started: {error}") from error
+            raise Unmet(f"{self.plan.interpreter} cannot be started: {error}") from error
         self.process = process
         while not self.socket.exists() and not process.exited.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import msgspec
 
 from hoonify_router.api import ServerBackend, Unavailable, WorkerBackend
+from hoonify_router.supervisor.worker_start import worker_variables
 from hoonify_router.testing.bench import Bench
 from hoonify_router.testing.records import Level, NotApplicable, check, require
 from hoonify_router.types import (
@@ -51,11 +54,16 @@ print("\\n" + json.dumps({"options": told, "tasks": [
 """
 
 
-async def run_python(python: str, code: str, *arguments: str) -> tuple[int, str, str]:
+async def run_python(
+    python: str, code: str, *arguments: str, variables: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
     """Run code in an interpreter of its own; return status, output and errors."""
     process = await asyncio.create_subprocess_exec(
-        python, "-c", code, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )  # fmt: skip
+        *(python, "-c", code, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(variables or {})},
+    )
     try:
         output, errors = await process.communicate()
     except BaseException:
@@ -240,8 +248,10 @@ async def engine_has_its_methods(bench: Bench) -> None:
 async def _look_at_engine(bench: Bench) -> Any:
     backend = bench.subject.backend
     assert isinstance(backend, WorkerBackend)
-    python = bench.subject.plan.interpreter
-    status, output, errors = await run_python(python, _ENGINE, backend.engine)
+    plan = bench.subject.plan
+    variables = worker_variables(plan, bench.folder)
+    told = await run_python(plan.interpreter, _ENGINE, backend.engine, variables=variables)
+    status, output, errors = told
     require(status == 0, f"{backend.engine} cannot be imported: {last_line(errors)}")
     return json.loads(last_line(output))
 
