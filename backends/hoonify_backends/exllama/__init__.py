@@ -6,10 +6,16 @@ is light; the engines and their libraries are imported in the worker only.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hoonify_backends.exllama.availability import check_v2, check_v3
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
-from hoonify_router.api import Backend, WorkerBackend, hookimpl
+from hoonify_router.api import Backend, EngineEnvironment, WorkerBackend, hookimpl
+
+_LOCKS = Path(__file__).parent / "requirements"
+_V2 = EngineEnvironment("exllamav2", "cuda", (_LOCKS / "v2-cuda.txt",))
+_V3 = EngineEnvironment("exllamav3", "cuda", (_LOCKS / "v3-cuda.txt",))
 
 
 @hookimpl
@@ -26,6 +32,7 @@ def hoonify_register_backends() -> list[Backend]:
             check=check_v2,
             parameters=PARAMETERS,
             tasks=TASKS,
+            environments=(_V2,),
         ),
         WorkerBackend(
             name="exllamav3",
@@ -37,6 +44,7 @@ def hoonify_register_backends() -> list[Backend]:
             check=check_v3,
             parameters=PARAMETERS,
             tasks=TASKS,
+            environments=(_V3,),
         ),
     ]
 

@@ -9,7 +9,17 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from hoonify_router.cli import check, conformance, env, models, plugins_list, schema, serve, status
+from hoonify_router.cli import (
+    check,
+    conformance,
+    env,
+    explain,
+    models,
+    plugins_list,
+    schema,
+    serve,
+    status,
+)
 from hoonify_router.cli.output import complain, drop_output, prepare_streams, warn
 from hoonify_router.cli.parser import Installed, UnknownName, UsageError, build_parser, split_config
 from hoonify_router.cli.preparation import prepare
@@ -23,6 +33,7 @@ BUILT_IN = (
     status.COMMAND,
     models.COMMAND,
     env.COMMAND,
+    explain.COMMAND,
     plugins_list.COMMAND,
     conformance.COMMAND,
     schema.COMMAND,
