@@ -6,6 +6,8 @@ under ``/v1/admin/keys`` make, list, rotate and revoke keys; all gateways follow
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from hoonify_plugins.api_keys.commands import KEYS_COMMAND
@@ -20,6 +22,9 @@ from hoonify_router.api import (
     Route,
     hookimpl,
 )
+
+if TYPE_CHECKING:
+    from hoonify_plugins.api_keys.sessions import SessionStore
 
 # The other modules are imported where they are needed: every run of the command line loads this one.
 
@@ -41,10 +46,21 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
 
 def _build(settings: APIKeysSettings, context: PluginContext) -> Middleware:
     from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
+    from hoonify_plugins.api_keys.sessions import Sessions
     from hoonify_plugins.api_keys.snapshot import SnapshotReader
 
     folder = context.runtime_dir or context.state_dir
-    return APIKeysMiddleware(lambda: SnapshotReader(folder), context.log, used_folder=folder)
+    sessions = Sessions(lambda: _open_sessions(settings, context))
+    return APIKeysMiddleware(
+        lambda: SnapshotReader(folder), context.log, used_folder=folder, sessions=sessions
+    )
+
+
+def _open_sessions(settings: APIKeysSettings, context: PluginContext) -> SessionStore:
+    from hoonify_plugins.api_keys.session_store import DatabaseSessionStore  # costs memory
+    from hoonify_plugins.database.address import database_url
+
+    return DatabaseSessionStore(database_url(settings.store, context.loaded))
 
 
 @hookimpl

@@ -14,6 +14,7 @@ from hoonify_plugins.api_keys.format import digest_of, is_well_formed
 from hoonify_plugins.api_keys.keyring import Keyring, KeySource
 from hoonify_plugins.api_keys.patience import Patience
 from hoonify_plugins.api_keys.record import KeyRecord, StoreError
+from hoonify_plugins.api_keys.sessions import Sessions, session_of
 from hoonify_plugins.api_keys.snapshot import write_used
 from hoonify_router.api import Middleware, Phase, Principal, RequestContext
 from hoonify_router.errors import AuthenticationFailed, MissingAPIKey, RouterError
@@ -23,6 +24,7 @@ MISSING = (
     " (in the OpenAI SDK: api_key)."
 )
 WRONG = "Invalid API key provided."
+SIGNED_OUT = "Your session is over: sign in again."
 UNKNOWN_SECONDS = 1.0
 UNKNOWN_LIMIT = 4096
 KNOWN_LIMIT = 16384
@@ -37,6 +39,10 @@ class APIKeysMiddleware(Middleware):
         log: Where trouble is told; never a key.
         interval: Seconds after which a change by another process is known at the latest.
         used_folder: Where to write down when keys were last used; ``None`` for nowhere.
+        sessions: Browsers that have signed in; ``None`` where none can.
+
+    Attributes:
+        sessions: The same.
     """
 
     phase = Phase.AUTHENTICATE
@@ -47,7 +53,9 @@ class APIKeysMiddleware(Middleware):
         log: logging.Logger,
         interval: float = 0.5,
         used_folder: Path | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
+        self.sessions = sessions
         self._ring = Keyring(open_store, log, interval)
         self._unknown: dict[bytes, float] = {}
         self._patience = Patience()
@@ -66,6 +74,8 @@ class APIKeysMiddleware(Middleware):
         """Close the store."""
         if self._noting is not None:
             self._noting.cancel()
+        if self.sessions is not None:
+            await self.sessions.close()
         await self._ring.stop()
 
     def on_request(self, ctx: RequestContext) -> Awaitable[None] | None:
@@ -77,6 +87,10 @@ class APIKeysMiddleware(Middleware):
         """
         scheme, _, key = ctx.headers.get("authorization", "").partition(" ")
         key = key.strip()
+        if not scheme and self.sessions is not None:
+            token = session_of(ctx.headers)
+            if token is not None:
+                return self._admit_browser(ctx, self.sessions, token)
         if not key or scheme.lower() != "bearer":
             raise _refusal(ctx, MissingAPIKey(MISSING))
         digest = digest_of(key)
@@ -87,6 +101,41 @@ class APIKeysMiddleware(Middleware):
         if not is_well_formed(key) or self._unknown.get(digest, 0.0) > time.monotonic():
             return self._refuse(ctx)
         return self._look_again(ctx, digest)
+
+    async def check(self, key: str) -> KeyRecord | None:
+        """Return the record of a key if it is good now, for plugins that let browsers sign in.
+
+        Raises:
+            StoreError: It is not known here yet, and the keys cannot be read.
+        """
+        if not is_well_formed(key):
+            return None
+        digest = digest_of(key)
+        if self._ring.find(digest) is None:
+            await self._ring.catch_up()
+        return self.record_of(digest)
+
+    def record_of(self, digest: bytes) -> KeyRecord | None:
+        """Return the key with this digest if it is good now."""
+        record = self._ring.find(digest)
+        return record if record is not None and record.state(time.time()) == "active" else None
+
+    async def catch_up(self) -> None:
+        """Return once all is known here that was written before this call."""
+        await self._ring.catch_up()
+
+    async def _admit_browser(self, ctx: RequestContext, sessions: Sessions, token: str) -> None:
+        """Admit a browser that has signed in, as the key that it has signed in with."""
+        try:
+            digest = await sessions.find(token)
+            if digest is not None and self._ring.find(digest) is None:
+                await self._ring.catch_up()  # a key that has just been made
+        except StoreError as error:
+            raise RouterError("Sessions cannot be checked at the moment.", retry_after=1) from error
+        record = None if digest is None else self._ring.find(digest)
+        if digest is None or record is None:
+            raise _refusal(ctx, AuthenticationFailed(SIGNED_OUT))
+        self._admit(ctx, record, digest)
 
     def _refuse(self, ctx: RequestContext) -> Awaitable[None] | None:
         """Refuse a wrong key: at once, or later where the same address has sent many of them."""

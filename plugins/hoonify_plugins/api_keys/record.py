@@ -12,7 +12,7 @@ from hoonify_plugins.api_keys.format import ALPHABET, digest_of, generate_key
 from hoonify_router.errors import PluginError
 
 ID_LENGTH = 12
-Scope = Literal["inference", "usage:read", "admin"]
+Scope = Literal["inference", "usage:read", "keys:write", "admin"]
 INFERENCE: Scope = "inference"
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -41,7 +41,7 @@ class KeyRecord:
         revoked: When it was revoked.
         models: Globs of the catalog IDs that it may use; empty means all.
         owner: Whose it is: keys of one owner may be shown and rotated together.
-        scopes: What it may do: ``inference``, ``usage:read``, ``admin``.
+        scopes: What it may do: ``inference``, ``usage:read``, ``keys:write``, ``admin``.
         notes: For people.
         used: When it was last used, as far as has been written down.
         successor: Id of the key that has taken its place.

@@ -75,3 +75,12 @@ usage_records = Table(
     Index("usage_once", "journal", "place", unique=True),
 )
 """``journal`` and ``place`` say where in which gateway's journal a record stood: each is taken over once."""
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("key", LargeBinary(32), nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+"""``id`` is the SHA-256 of what the browser's cookie says, ``key`` that of the key it has signed in with."""

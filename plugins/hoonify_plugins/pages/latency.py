@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
+from hoonify_plugins.pages.usage_book import UsageBook
+
 if TYPE_CHECKING:
     from hoonify_plugins.usage.record import UsageRecord
-    from hoonify_plugins.usage.store import UsageStore
 
 _KEPT = 5.0
 _MOST = 256
+_RECORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +43,23 @@ class LatencyReader:
     """Reads the last records of a model; what it found is good for a few seconds.
 
     Args:
-        open_store: Opens the usage database; may block, and is called in a thread. ``None`` where nothing is kept.
+        book: The usage records.
     """
 
-    def __init__(self, open_store: Callable[[], UsageStore] | None) -> None:
-        self._open_store = open_store
+    def __init__(self, book: UsageBook) -> None:
+        self._book = book
         self._known: dict[str, tuple[float, Latency | None]] = {}
 
     async def recent(self, model: str) -> Latency | None:
         """Return how fast a model was in its last answers; ``None`` where nobody knows."""
-        if self._open_store is None:
-            return None
         until, known = self._known.get(model, (0.0, None))
         if time.monotonic() < until:
             return known
-        found = await asyncio.to_thread(self._read, self._open_store, model)
+        found = summary(await self._book.last_of(model, _RECORDS))
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[model] = (time.monotonic() + _KEPT, found)
         return found
-
-    def _read(self, open_store: Callable[[], UsageStore], model: str) -> Latency | None:
-        from hoonify_plugins.database.address import DatabaseError
-
-        try:
-            store = open_store()
-            try:
-                return summary(store.last(100, model=model))
-            finally:
-                store.close()
-        except DatabaseError:
-            return None
 
 
 def summary(records: Sequence[UsageRecord]) -> Latency | None:

@@ -10,11 +10,16 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from hoonify_plugins.pages.assets import PATH
+from hoonify_plugins.pages.dashboard import Dashboard
+from hoonify_plugins.pages.key_desk import KeyDesk
 from hoonify_plugins.pages.latency import LatencyReader
 from hoonify_plugins.pages.manual import Manual
 from hoonify_plugins.pages.model_pages import ModelPages
 from hoonify_plugins.pages.settings import PagesSettings
+from hoonify_plugins.pages.sign_in import SignIn
 from hoonify_plugins.pages.site import HEADERS, Site, redirect
+from hoonify_plugins.pages.usage_book import UsageBook
+from hoonify_plugins.pages.visitors import Visitors
 from hoonify_plugins.usage.settings import NAME as USAGE
 from hoonify_plugins.usage.settings import settings_in as usage_settings_in
 from hoonify_router.api import PluginContext, Route
@@ -28,13 +33,16 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 def routes(settings: PagesSettings, context: PluginContext) -> list[Route]:
     """Return the routes of a router with these settings."""
     site = Site(settings, context)
-    latency = LatencyReader(_usage_opener(context))
+    book = UsageBook(_usage_opener(context))
+    visitors = Visitors(site)
     methods = ("GET", "HEAD")
     return [
         Route("/", _to_models, methods),
         Route(f"{PATH}<name:str>", partial(_asset, site), methods),
-        *ModelPages(site, latency).routes(),
+        *ModelPages(site, LatencyReader(book)).routes(),
         *Manual(site).routes(),
+        *SignIn(site, visitors).routes(),
+        *Dashboard(site, visitors, book, KeyDesk(context)).routes(),
     ]
 
 

@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from hoonify_plugins.rate_limits.estimate import answer_tokens
-from hoonify_plugins.rate_limits.ledger import WINDOW, Charge, Ledger, Verdict, scope_tag
+from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, Ledger, Verdict, scope_tag
 from hoonify_plugins.rate_limits.settings import NAME, Limits, Plan, RateLimitsSettings
 from hoonify_router.api import Middleware, Phase, RequestContext
 from hoonify_router.errors import PermissionDenied, RateLimited
 
 _KNOWN_KEYS = 4096
 _NO_LIMITS = Limits()
+_CLOSED = Charge(scope_tag("", "closed"), Limits(requests_per_minute=0))
 _PER_MINUTE = "{what} per minute: your plan allows {limit}. Please try again in {seconds} s."
 
 
@@ -76,6 +77,25 @@ class RateLimits(Middleware):
     def uncounted(self) -> tuple[int, int]:
         """Return how many requests have passed, and how many were refused, while nobody could count them."""
         return (0, 0) if self._ledger is None else self._ledger.uncounted
+
+    async def balance(self, key_id: str, plan: str) -> tuple[Limits, Balance]:
+        """Return a key's limits, and what is left of them in this minute; to ask costs nothing.
+
+        Args:
+            key_id: Public id of the key.
+            plan: The plan it is on.
+
+        Raises:
+            PermissionDenied: The plan is not set up.
+        """
+        charges = self._find_charges(key_id, plan, "")
+        if not charges or self._ledger is None:
+            return _NO_LIMITS, Balance()
+        # With a second charge that lets nothing pass, all of it is refused: nothing is counted.
+        verdict = self._ledger.admit([charges[0], _CLOSED], 0, self._clock())
+        if not isinstance(verdict, Verdict):
+            verdict = await verdict
+        return charges[0].limits, verdict.left
 
     # ------------------------------------------------------------ in
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -78,7 +78,7 @@ class UsageStore:
         *,
         since: float | None = None,
         until: float | None = None,
-        key_id: str | None = None,
+        key_id: str | Collection[str] | None = None,
         owner: str | None = None,
     ) -> list[Total]:
         """Return sums by key, model or day, in their order.
@@ -87,7 +87,7 @@ class UsageStore:
             by: What to add up by.
             since: From when on, in Unix seconds.
             until: Until before when.
-            key_id: Of this key only.
+            key_id: Of this key only, or of these.
             owner: Of keys of this owner only.
         """
         group: ColumnElement[Any] = {
@@ -106,7 +106,8 @@ class UsageStore:
         if until is not None:
             asked = asked.where(usage.c.at < until)
         if key_id is not None:
-            asked = asked.where(usage.c.key_id == key_id)
+            keys = [key_id] if isinstance(key_id, str) else list(key_id)
+            asked = asked.where(usage.c.key_id.in_(keys))
         if owner is not None:
             asked = asked.where(usage.c.owner == owner)
         with self._database.read() as connection:
