@@ -63,7 +63,8 @@ class EchoEngine(Engine[EchoOptions]):
             kind = error_kinds().get(options.load_error, RouterError)
             raise kind(f"told to fail with {options.load_error}")
         if options.load_blocker and os.path.exists(options.load_blocker):  # noqa: ASYNC240 - no load
-            raise RouterError(f"{options.load_blocker} is in the way")
+            kind = error_kinds().get(options.load_blocker_error, RouterError)
+            raise kind(f"{options.load_blocker} is in the way")
 
     @property
     def capabilities(self) -> Capabilities:

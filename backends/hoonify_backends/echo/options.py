@@ -59,3 +59,6 @@ class EchoOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = ""
     load_crash: Annotated[bool, Meta(description="Kill the worker while it loads.")] = False
     load_blocker: Annotated[str, Meta(description="Fail to load as long as this file exists.")] = ""
+    load_blocker_error: Annotated[
+        str, Meta(description="Fail with this class of error then, such as `OutOfMemory`.")
+    ] = "RouterError"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -37,6 +37,16 @@ def _always_available(options: Struct, home: HomeConfig, base_dir: Path) -> Unav
     return None
 
 
+MemoryEstimate = Callable[[Struct, HomeConfig, Path], "int | Mapping[int, int] | None"]
+"""``estimate(options, home, base_dir)``: the bytes that a home takes on each of its GPUs, or by the GPU's number;
+``None`` where that cannot be told without loading it. Called where the file says no ``gpu_memory``; must be quick,
+and imports no engine."""
+
+
+def _no_estimate(options: Struct, home: HomeConfig, base_dir: Path) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class WorkerBackend:
     """A backend whose engine is a Python library, run by the router in a worker process.
@@ -56,6 +66,7 @@ class WorkerBackend:
             each accelerator. Without one that is built, the router's own interpreter runs the engine.
         accelerator: Tells which of them a home needs.
         explain: Tells more about a home than its worker's command line.
+        estimate: Tells what a home takes of the GPUs' memory, if the file does not.
     """
 
     name: str
@@ -70,6 +81,7 @@ class WorkerBackend:
     environments: tuple[EngineEnvironment, ...] = ()
     accelerator: AcceleratorChoice = any_accelerator
     explain: Explain | None = None
+    estimate: MemoryEstimate = _no_estimate
     kind: ClassVar[str] = "worker"
 
 
@@ -95,6 +107,7 @@ class ServerBackend:
             of no use when its model is not on that list.
         load: Where its servers tell how busy they are.
         abort: How they are told to give up a request.
+        estimate: Tells what a home that is launched here takes of the GPUs' memory, if the file does not.
     """
 
     name: str
@@ -112,6 +125,7 @@ class ServerBackend:
     lists_models: bool = False
     load: LoadSignal | None = None
     abort: AbortSignal | None = None
+    estimate: MemoryEstimate = _no_estimate
     kind: ClassVar[str] = "server"
 
 

@@ -138,6 +138,7 @@ def _check_backend(hook: str, label: str, record: WorkerBackend | ServerBackend)
         raise PluginError(f"{hook}: {label}: two environments are for one accelerator")
     _check_callable(hook, label, "check", record.check)
     _check_callable(hook, label, "accelerator", record.accelerator)
+    _check_callable(hook, label, "estimate", record.estimate)
     if record.explain is not None:
         _check_callable(hook, label, "explain", record.explain)
 

@@ -15,6 +15,7 @@ from hoonify_router.supervisor.home import Home
 from hoonify_router.supervisor.lifecycle import Trouble
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.process import EngineProcess
+from hoonify_router.supervisor.room import Room
 from hoonify_router.types import Health
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ class EngineHome(Home):
     Args:
         plan: What it should be.
         on_change: Called when what is published of it has changed.
+
+    Attributes:
+        room: Where it has to find its place before it starts.
     """
 
     grace = 2.0
@@ -48,6 +52,8 @@ class EngineHome(Home):
         super().__init__(plan, on_change)
         self._process: EngineProcess | None = None
         self._fatal: asyncio.Future[Trouble] = self._loop.create_future()
+        self.room: Room | None = None
+        self._alone = False
 
     @property
     def pid(self) -> int:
@@ -64,14 +70,40 @@ class EngineHome(Home):
         while not self._stop_asked.done():
             if self.life.state == "starting":
                 await self._live()
+                self._leave_room()
                 self._come_to_rest()
             elif not lifecycle.may_start(self.life, self._loop.time()):
                 await self._cool_down()
             elif self._wanted.is_set():
-                self._set(lifecycle.start(self.life, self._loop.time()))
+                if await self._enter_room():
+                    self._set(lifecycle.start(self.life, self._loop.time()))
             else:
                 await self._first(self._wanted.wait())
+        self._leave_room()
         self._set(lifecycle.stopped(self.life, self._loop.time()))
+
+    async def _enter_room(self) -> bool:
+        """Wait until there is room for it on its GPUs; tell whether it may start now."""
+        if self.room is None or not self.plan.claim:
+            return True
+        if self.life.state == "failed":
+            self._set(lifecycle.stopped(self.life, self._loop.time()))
+        entering = asyncio.create_task(self.room.enter(self, alone=self._alone))
+        await asyncio.wait({entering, self._stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+        entering.cancel()
+        try:
+            await entering
+        except Trouble as trouble:
+            self._fail(trouble)
+            return False
+        except asyncio.CancelledError:
+            return False
+        return True
+
+    def _leave_room(self) -> None:
+        """Give its room back, unless it is started again at once."""
+        if self.room is not None and (self.life.state != "starting" or self.rests):
+            self.room.leave(self)
 
     def _come_to_rest(self) -> None:
         """Note that a home which was to stop for now has stopped."""
@@ -166,6 +198,7 @@ class EngineHome(Home):
             self.health = Health()
 
     def _became_ready(self) -> None:
+        self._alone = False
         self._set(lifecycle.became_ready(self.life, self._loop.time()))
         if self.life.load_seconds is not None:
             self.on_loaded(self, self.life.load_seconds)
@@ -245,8 +278,19 @@ class EngineHome(Home):
         whole = f"{detail}\nlast lines of its output:\n{tail}" if tail else detail
         if was_ready:
             self._set(dataclasses.replace(self.life, detail=whole))
+        elif self._may_be_alone(trouble):
+            self._alone = True
+            log.warning("%s: %s; others make room, and it is tried once more", self.plan.id, detail)
+            self._set(lifecycle.stopped(self.life, self._loop.time()))
         else:
+            self._alone = False
             self._fail(Trouble(trouble.reason, whole))
+
+    def _may_be_alone(self, trouble: Trouble) -> bool:
+        """Tell whether a load that ran out of memory may do better once others have left."""
+        if trouble.reason != NO_MEMORY or self._alone or self.room is None:
+            return False
+        return self.room.has_company(self)
 
     def _device(self) -> str:
         return self.capabilities.device if self.capabilities else "unknown"

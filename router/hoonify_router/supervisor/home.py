@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -102,6 +103,11 @@ class Home(ABC):
         return self.retry_after is not None and self.life.state != "stopped"
 
     @property
+    def rests(self) -> bool:
+        """Return whether it has been told to stop for now, and has not yet."""
+        return self._rest_asked.done()
+
+    @property
     def drain_patience(self) -> float:
         """Return how long its running requests may take to finish, now that it stops."""
         if self._rest_asked.done() and not self._stop_asked.done():
@@ -155,6 +161,11 @@ class Home(ABC):
         if not self.plan.always:
             self._wanted.clear()
         self._rest_asked.set_result(None)
+
+    def note_waiting(self, why: str) -> None:
+        """Note what a home that is wanted waits for before it can start; an empty text is nothing."""
+        if self.life.state == "stopped":
+            self._set(dataclasses.replace(self.life, reason=why, detail=""))
 
     def kill(self) -> None:  # noqa: B027 - most homes have no process of ours
         """End whatever process it has, without a word."""

@@ -123,7 +123,7 @@ class LaunchedHome(EngineHome):
                 guarded,
                 self.plan.id,
                 self.plan.base_dir,
-                launch.env,
+                {**self.plan.variables, **launch.env},
                 on_line=self._read,
                 secret=key,
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hoonify_router.types import HomeState
 
 _NEXT: dict[HomeState, frozenset[HomeState]] = {
-    "stopped": frozenset({"starting"}),
+    "stopped": frozenset({"starting", "failed"}),
     "starting": frozenset({"loading", "failed", "stopped"}),
     "loading": frozenset({"ready", "failed", "stopped"}),
     "ready": frozenset({"draining", "failed", "stopped"}),

@@ -31,6 +31,7 @@ from hoonify_router.environments import (
     environments_folder,
 )
 from hoonify_router.environments.packages import WORKER_MODULES
+from hoonify_router.supervisor.budget import claim_of
 from hoonify_router.supervisor.lifecycle import Limits
 
 
@@ -50,6 +51,7 @@ class HomePlan:
         idle_stop: Seconds without a request after which it stops; 0 never does.
         environment: The link to the environment that was built for it, where that is what it runs in.
         looks: Looks at interpreters, shared with other homes.
+        claim: Bytes that it takes on each GPU.
     """
 
     id: str
@@ -63,6 +65,15 @@ class HomePlan:
     idle_stop: float = 0.0
     environment: Path | None = None
     looks: Looks = field(default_factory=Looks, compare=False, repr=False)
+    claim: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return what its engine finds in its environment besides ours."""
+        if not self.home.gpu:
+            return {}
+        seen = ",".join(map(str, self.home.gpu))
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": seen}
 
     @property
     def interpreter(self) -> str:
@@ -119,6 +130,7 @@ def plan_homes(
                     idle_stop=model.idle_stop,
                     environment=environment,
                     looks=looks,
+                    claim=claim_of(loaded, home, backends[home.backend]),
                 )
             )
     return plans

@@ -16,17 +16,21 @@ from hoonify_router.api import BackendEvent, PluginContext, ServerBackend
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins
 from hoonify_router.supervisor.banner import Banner
+from hoonify_router.supervisor.budget import Budget
 from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
+from hoonify_router.supervisor.engine_home import EngineHome
 from hoonify_router.supervisor.gpus import Gpus
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
 from hoonify_router.supervisor.launched_home import LaunchedHome
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.load_times import LoadTimes
+from hoonify_router.supervisor.memory import GpuMemory, NvidiaSmi
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
+from hoonify_router.supervisor.room import Room
 from hoonify_router.supervisor.server_home import ServerHome
 from hoonify_router.supervisor.snapshot import (
     ERRORS,
@@ -61,6 +65,7 @@ class Supervisor:
         address: Base URL of the door, for the banner.
         console: Where the operator reads.
         limits: How long things may take, where the configuration does not say.
+        memory: What is known of the GPUs here.
 
     Attributes:
         commands: What the command line and the admin routes may ask for.
@@ -77,6 +82,7 @@ class Supervisor:
         address: str,
         console: Console,
         limits: Limits,
+        memory: GpuMemory | None = None,
     ) -> None:
         self._context = context
         self._plugins = plugins
@@ -103,6 +109,15 @@ class Supervisor:
         self._add_commands()
         self._load_times = LoadTimes(context.loaded.state_dir)
         plans = plan_homes(context.loaded, plugins.backends, limits)
+        memory = memory or NvidiaSmi()
+        server = context.loaded.config.server
+        self._room = Room(
+            Budget.of(context.loaded, memory, [plan.claim for plan in plans]),
+            memory,
+            self._control.uses,
+            server.gpu_turn,
+            server.gpu_patience,
+        )
         self._homes = {plan.id: self._take_in(plan, n) for n, plan in enumerate(plans)}
 
     async def run(self) -> None:
@@ -204,6 +219,8 @@ class Supervisor:
         home = self._make(plan, number)
         home.expected_load = self._load_times.expected(plan)
         home.on_loaded = self._loaded
+        if isinstance(home, EngineHome):
+            home.room = self._room
         return home
 
     def _loaded(self, home: Home, seconds: float) -> None:
@@ -212,6 +229,7 @@ class Supervisor:
 
     def _make(self, plan: HomePlan, number: int) -> Home:
         why = why_unavailable(self._context.loaded, plan)
+        why = why or self._room.budget.why_never(plan.claim)
         if why is not None:
             return UnavailableHome(plan, self._changed, why)
         if plan.home.url is not None:
@@ -248,6 +266,7 @@ class Supervisor:
     def _changed(self, home: Home) -> None:
         view = home.view
         new_state = self._told.get(view.id) != view.state
+        self._room.look()
         self._publish_soon(0.0 if new_state else _PROGRESS_INTERVAL)
         self._console.update(view)
         if new_state:

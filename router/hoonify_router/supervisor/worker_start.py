@@ -27,15 +27,15 @@ async def start_worker(plan: HomePlan, socket: Path) -> EngineProcess:
 
 
 def worker_variables(plan: HomePlan, folder: Path) -> dict[str, str]:
-    """Return what the environment of a home's interpreter needs to find the router's code.
+    """Return what a home's engine needs in its environment: its GPUs, and the way to the router's code.
 
     Args:
         plan: The home.
         folder: Private folder in which links to it may be made.
     """
     if plan.interpreter == sys.executable:
-        return {}
+        return plan.variables
     assert isinstance(plan.backend, WorkerBackend)
     # Of our environment it needs this router's own code, and nothing else.
     packages = link_packages(folder / _PACKAGES, plan.backend.engine)
-    return {"PYTHONPATH": str(packages), "PYTHONNOUSERSITE": "1"}
+    return {**plan.variables, "PYTHONPATH": str(packages), "PYTHONNOUSERSITE": "1"}

@@ -22,6 +22,7 @@ from hoonify_router.loader import Plugins, load_plugins, plugin_context
 from hoonify_router.supervisor.client import SupervisorClient
 from hoonify_router.supervisor.console import PlainConsole
 from hoonify_router.supervisor.lifecycle import Limits
+from hoonify_router.supervisor.memory import GpuMemory
 from hoonify_router.supervisor.supervisor import SOCKET_NAME, Supervisor
 from hoonify_router.supervisor.uses import Counts
 from hoonify_router.types import (
@@ -63,6 +64,31 @@ class Sink:
         """Remember it."""
         self.error = error
         self.ended.set()
+
+
+class SimulatedMemory(GpuMemory):
+    """GPUs that the test makes up; by default there are none.
+
+    Args:
+        total: Bytes by GPU.
+        free: What is free of it; the last answer stays.
+    """
+
+    def __init__(self, total: dict[int, int] | None = None, *free: dict[int, int]) -> None:
+        self._total = total or {}
+        self._free = list(free)
+        self.asked = 0
+
+    def total(self) -> dict[int, int]:
+        """Return what the test says."""
+        return self._total
+
+    async def free(self) -> dict[int, int]:
+        """Return the next answer."""
+        self.asked += 1
+        if not self._free:
+            return {}
+        return self._free.pop(0) if len(self._free) > 1 else self._free[0]
 
 
 class Running:
@@ -192,6 +218,7 @@ async def supervise(
         *,
         using: Plugins | None = None,
         uses: Callable[[], Counts] = dict,
+        memory: GpuMemory | None = None,
         **limits: Any,
     ) -> Running:
         output = io.StringIO()
@@ -202,6 +229,7 @@ async def supervise(
             address="http://127.0.0.1:8000",
             console=PlainConsole(output),
             limits=Limits(**limits),
+            memory=memory or SimulatedMemory(),
         )
         running = Running(supervisor, runtime_dir, output, uses)
         started.append(running)

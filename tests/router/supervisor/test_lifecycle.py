@@ -145,7 +145,7 @@ def test_time_alone_does_nothing_to_a_home_at_rest() -> None:
         (lambda life: lifecycle.draining(life, 0.0), Life()),
         (lambda life: lifecycle.start(life, 0.0), ready()),
         (lambda life: lifecycle.start(life, 0.0), Life("unavailable")),
-        (lambda life: lifecycle.failed(life, 0.0, CRASH, LIMITS), Life()),
+        (lambda life: lifecycle.failed(life, 0.0, CRASH, LIMITS), Life("draining")),
     ],
 )
 def test_impossible_moves_are_refused(move: object, life: Life) -> None:
