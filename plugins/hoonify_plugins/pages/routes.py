@@ -15,6 +15,7 @@ from hoonify_plugins.pages.key_desk import KeyDesk
 from hoonify_plugins.pages.latency import LatencyReader
 from hoonify_plugins.pages.manual import Manual
 from hoonify_plugins.pages.model_pages import ModelPages
+from hoonify_plugins.pages.playground import Playground
 from hoonify_plugins.pages.settings import PagesSettings
 from hoonify_plugins.pages.sign_in import SignIn
 from hoonify_plugins.pages.site import HEADERS, Site, redirect
@@ -43,6 +44,7 @@ def routes(settings: PagesSettings, context: PluginContext) -> list[Route]:
         *Manual(site).routes(),
         *SignIn(site, visitors).routes(),
         *Dashboard(site, visitors, book, KeyDesk(context)).routes(),
+        *Playground(site, visitors).routes(),
     ]
 
 

@@ -1,118 +1,26 @@
-"""The pages on a door of their own, asked as a browser without scripts would."""
+"""The pages on doors of their own, and browsers that have signed in there."""
 
 from __future__ import annotations
 
-import asyncio
-import http.client
 import itertools
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from sanic import Sanic
-from sanic.response import HTTPResponse
 
+from hoonify_plugins.api_keys.record import new_key
 from hoonify_plugins.pages import hoonify_register_routes
 from hoonify_router.api import HomeVitals, Middleware, ModelConfig, PluginContext, Vitals
-from hoonify_router.config.model import Config, LoadedConfig, Pricing
-from hoonify_router.types import HomeView
+from hoonify_router.config.model import Config, LoadedConfig
+
+from .doors import MODELS, Browser, OpenPages, elsewhere
+from .signed_in import Place, SignIn, knock, open_up
 
 _NUMBERS = itertools.count(1)
-
-MODELS = {
-    "qwen-3": ModelConfig(
-        "Qwen", 131072, "For long documents.", pricing=Pricing(0.2, 0.6), backend="echo"
-    ),
-    "llama-4": ModelConfig(
-        "Meta", 10485760, "Sees.", modalities=["text", "image"], pricing=Pricing(0.11, 0.34)
-    ),
-    "tiny": ModelConfig("Hoonify", 1024, "For trying things out."),
-}
-
-
-def home(model: str, state: Any = "ready", **more: Any) -> HomeVitals:
-    """Return a home in some state."""
-    known = {name: more.pop(name) for name in ("parameters", "tasks") if name in more}
-    return HomeVitals(HomeView(model, model, "echo", "worker", state, **more), **known)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back.
-
-    Args:
-        status: Its status.
-        headers: By lower-case names.
-        text: The body.
-        cookies: What it set, each whole.
-    """
-
-    status: int
-    headers: dict[str, str]
-    text: str
-    cookies: list[str] = field(default_factory=list)
-
-
-class Browser:
-    """Asks one door, and keeps its cookies.
-
-    Args:
-        port: Where the door is.
-    """
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.cookies: dict[str, str] = {}
-
-    async def get(self, path: str, **headers: str) -> Answer:
-        """Open a page."""
-        return await self.ask("GET", path, headers)
-
-    async def post(self, path: str, form: Mapping[str, Any], **headers: str) -> Answer:
-        """Send a form."""
-        kind = {"content-type": "application/x-www-form-urlencoded"}
-        return await self.ask("POST", path, {**kind, **headers}, urlencode(form, doseq=True))
-
-    async def ask(
-        self, method: str, path: str, headers: Mapping[str, str] = {}, body: str | None = None
-    ) -> Answer:
-        """Send any request."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookies:
-            given["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return await asyncio.to_thread(self._ask, method, path, given, body)
-
-    def _ask(self, method: str, path: str, headers: dict[str, str], body: str | None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        finally:
-            connection.close()
-        told = {name.lower(): value for name, value in answer.getheaders()}
-        cookies = [value for name, value in answer.getheaders() if name.lower() == "set-cookie"]
-        for cookie in cookies:
-            name, _, rest = cookie.partition("=")
-            value = rest.partition(";")[0].strip('"')
-            if value and "max-age=0" not in cookie.lower():
-                self.cookies[name] = value
-            else:
-                self.cookies.pop(name, None)
-        return Answer(answer.status, told, text, cookies)
-
-
-async def _elsewhere(request: Any) -> HTTPResponse:
-    """Stand for the rest of the router."""
-    return HTTPResponse("elsewhere")
-
-
-OpenPages = Callable[..., Awaitable[Browser]]
 
 
 @pytest.fixture
@@ -142,7 +50,7 @@ async def open_pages(tmp_path: Path) -> AsyncIterator[OpenPages]:
         )
         app: Sanic[Any, Any] = Sanic(f"pages-{next(_NUMBERS)}", configure_logging=False)
         app.config.TOUCHUP = False  # it rewrites Sanic itself, once per process
-        app.add_route(_elsewhere, "/elsewhere")
+        app.add_route(elsewhere, "/elsewhere")
         for number, route in enumerate(hoonify_register_routes(context)):
             app.add_route(route.handler, route.path, methods=route.methods, name=f"p{number}")
         door = socket.create_server(("127.0.0.1", 0))
@@ -156,3 +64,30 @@ async def open_pages(tmp_path: Path) -> AsyncIterator[OpenPages]:
     for _, server in opened:
         server.close()
         await server.wait_closed()
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """A router's database and middleware."""
+    place = Place(tmp_path)
+    await place.api_keys.startup()
+    await place.limits.startup()
+    yield place
+    await place.api_keys.shutdown()
+    await place.limits.shutdown()
+    place.keys.close()
+    place.usage.close()
+
+
+@pytest.fixture
+def sign_in(place: Place, open_pages: OpenPages) -> SignIn:
+    """Make a key and sign a browser in with it: ``await sign_in("name", owner=..., scopes=...)``."""
+
+    async def enter(name: str = "ada's laptop", plan: str = "free", **fields: Any) -> Any:
+        record, key = new_key(name, plan, **fields)
+        place.keys.add(record)
+        browser = await open_up(place, open_pages)
+        assert (await knock(browser, key)).headers["location"] == "/dashboard"
+        return browser, key, record
+
+    return enter

@@ -14,7 +14,7 @@ from hoonify_router.api import Vitals
 from hoonify_router.errors import error_kinds
 from hoonify_router.types import ChatRequest, CompletionRequest, EmbeddingRequest
 
-from .conftest import Browser, OpenPages, home
+from .doors import Browser, OpenPages, home
 
 FULL = ("api_keys", "rate_limits", "pages")
 

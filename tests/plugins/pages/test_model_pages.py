@@ -9,7 +9,7 @@ import pytest
 from hoonify_plugins.pages import hoonify_register_middleware
 from hoonify_router.api import ModelConfig
 
-from .conftest import OpenPages, home
+from .doors import OpenPages, home
 
 ORDER = re.compile(r'class="name" href="/models/([^"]+)"')
 

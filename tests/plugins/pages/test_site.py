@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from .conftest import OpenPages, home
+from .doors import OpenPages, home
 
 PAGES = ["/models", "/models/tiny", "/docs", "/models/nobody", "/openapi.json"]
 ASSET = re.compile(r'(?:href|src)="(/pages/static/[^"]+)"')
