@@ -23,21 +23,32 @@ from sanic.worker.loader import AppLoader
 from hoonify_router import runfile
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
-from hoonify_router.api import APIRoute, Middleware, Phase, Route, ServerBackend, Vitals
+from hoonify_router.api import (
+    APIRoute,
+    Balancer,
+    Middleware,
+    Phase,
+    PluginContext,
+    Route,
+    ServerBackend,
+    Vitals,
+)
 from hoonify_router.catalog import Catalog
-from hoonify_router.config.model import LoadedConfig
+from hoonify_router.config.model import Config, LoadedConfig
 from hoonify_router.connection import ClientProtocol
 from hoonify_router.door import BACKLOG, base_url, is_public, open_doors, runtime_dir
 from hoonify_router.errors import PluginError
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import (
     Measurements,
+    Plugins,
     build_balancers,
     build_pipeline,
     collect_routes,
     load_plugins,
     names_in,
     plugin_context,
+    reload_pipeline,
 )
 from hoonify_router.logs import configure_logging, warn_of_prompts
 from hoonify_router.orphans import (
@@ -227,6 +238,8 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     configure_logging()
     loaded = launch.loaded
 
+    in_force = InForce(loaded)
+
     def vitals() -> Vitals:
         return gateway.vitals()
 
@@ -236,7 +249,10 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     try:
         plugins = load_plugins(names_required=names_in(loaded.config))
         context = dataclasses.replace(
-            plugin_context(loaded, launch.runtime_dir), vitals=vitals, middleware=standing
+            plugin_context(loaded, launch.runtime_dir),
+            vitals=vitals,
+            middleware=standing,
+            latest=in_force.read,
         )
         middleware = build_pipeline(plugins, loaded, context)
         balancers = build_balancers(plugins, loaded)
@@ -257,12 +273,14 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
     adapters = {"worker": WorkerAdapter(), "server": ServerAdapter(backends=servers)}
     shaper = Shaper(plugins.shape_error)
     gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
+    gateway.on_config = partial(_adopt, in_force, plugins, middleware, context)
     gateway.measure = Measurements(plugins, context).collect
     client = SupervisorClient(
         launch.runtime_dir / SOCKET_NAME,
         gateway.on_table,
         commands=_commands_of(gateway),
         uses=gateway.uses,
+        on_config=gateway.adopt,
     )
     catalog.ensure_ready = client.ensure_ready
     app = create_app(gateway, launch.name, [*routes, *admin_routes(client.ask)])
@@ -306,6 +324,30 @@ def _commands_of(gateway: Gateway) -> Commands:
     commands = Commands()
     commands.add("tallies", tallies)
     return commands
+
+
+@dataclass
+class InForce:
+    """The configuration that is in force in this process."""
+
+    loaded: LoadedConfig
+
+    def read(self) -> LoadedConfig:
+        """Return it."""
+        return self.loaded
+
+
+def _adopt(
+    in_force: InForce,
+    plugins: Plugins,
+    middleware: Sequence[Middleware],
+    context: PluginContext,
+    config: Config,
+) -> Mapping[str, Balancer]:
+    """Take over a new generation's configuration; return the balancers that it asks for."""
+    loaded = in_force.loaded = msgspec.structs.replace(in_force.loaded, config=config)
+    reload_pipeline(plugins, middleware, loaded, context)
+    return build_balancers(plugins, loaded)
 
 
 def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:

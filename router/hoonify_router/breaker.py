@@ -62,6 +62,11 @@ class Breaker:
         self.retry_at = 0.0
         self.trips = 0
 
+    def reconfigure(self, failures: int, cool_down: float) -> None:
+        """Take over other limits; what has happened stays."""
+        self.limit = failures
+        self._pause = cool_down
+
     def admits(self, now: float) -> bool:
         """Tell whether a request could enter now."""
         return self.closed or (self.state == OPEN and now >= self.retry_at)

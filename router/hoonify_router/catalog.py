@@ -62,10 +62,15 @@ class Model:
     def update(self, homes: tuple[HomeView, ...], supports: Mapping[str, Support]) -> None:
         """Take over what a new table says, and what each home can do by its id."""
         self.homes = homes
-        known, self.places = self.places, {}
+        before = {name: place.home.key for name, place in self.places.items()}
+        same = [home for home in homes if before.get(home.id, home.key) == home.key]
+        if len(same) < len(homes):  # what the balancer knows of the old ones is not true of the new
+            self._choice.update(same)
+        known = {place.home.key: place for place in self.places.values()}
+        self.places = {}
         for home in homes:
             support = supports[home.id]
-            place = known.get(home.id)
+            place = known.get(home.key)
             if place is None:
                 place = Place(home, support, self.config)
             else:
@@ -77,6 +82,14 @@ class Model:
             if place.home.state == "ready" and place.home.address
         ]
         self._choice.update(homes)
+
+    def reconfigure(self, config: ModelConfig, choice: Choice | None) -> None:
+        """Take over another configuration; ``choice`` where the way to choose is another one, too."""
+        self.config = config
+        for place in self.places.values():
+            place.reconfigure(config)
+        if choice is not None:
+            self._choice = choice
 
     def arrived(self, home: HomeView, support: Support) -> Place:
         """Take over what is known of a home before the table that says so is here."""
@@ -94,7 +107,7 @@ class Model:
         Args:
             ctx: For the balancer.
             request: What is asked; places whose homes cannot honour it are left out.
-            tried: Ids of the homes that have been asked already.
+            tried: Keys of the homes that have been asked already.
 
         Raises:
             WrongEndpoint: None of the homes does what is asked.
@@ -117,7 +130,7 @@ class Model:
                     refusal = refusal or error
                     continue
                 able = place.support
-            if place.home.id not in tried and place.admits(now):
+            if place.home.key not in tried and place.admits(now):
                 candidates.append(place)
         if len(candidates) > 1:
             return self._choice.among(candidates, ctx)
@@ -153,6 +166,8 @@ class Catalog:
         ensure_ready: Starts such a home; ``None`` where none can be started.
         load_of: Tells how a home's engine does; ``None`` where nobody knows.
         generation: Of the last table.
+        reloads: How many had which result, by the last table.
+        stamp: The same as a text, for the head of every answer.
     """
 
     def __init__(
@@ -163,11 +178,8 @@ class Catalog:
         tasks: Mapping[str, frozenset[Task]] | None = None,
         balancers: Mapping[str, Balancer] | None = None,
     ) -> None:
-        balancers = balancers or {}
-        self._models = {
-            name: Model(name, model, Choice(name, balancers.get(name) or RoundRobin(), self._load))
-            for name, model in config.models.items()
-        }
+        self._models: dict[str, Model] = {}
+        self.adopt(config, balancers or {})
         self._parameters = parameters
         self._tasks = tasks or {}
         self.ensure_ready: EnsureReady | None = None
@@ -175,10 +187,38 @@ class Catalog:
         self._waking: dict[str, asyncio.Task[HomeView]] = {}
         self._told = asyncio.Event()
         self.generation = 0
+        self.stamp = "0"
+        self.reloads: Mapping[str, int] = {}
+
+    def adopt(self, config: Config, balancers: Mapping[str, Balancer]) -> None:
+        """Take over the models of a configuration; the table with their homes is taken over next.
+
+        Args:
+            config: Its ``models``.
+            balancers: Choose among the homes of models whose way to choose is new.
+        """
+        models = {}
+        for name, wanted in config.models.items():
+            model = self._models.get(name)
+            choosing = wanted.balance, wanted.balance_options
+            anew = model is None or (model.config.balance, model.config.balance_options) != choosing
+            choice = None
+            if anew:
+                choice = Choice(name, balancers.get(name) or RoundRobin(), self._load)
+            if model is None:
+                assert choice is not None
+                model = Model(name, wanted, choice)
+            else:
+                model.reconfigure(wanted, choice)
+            models[name] = model
+        self._models = models
 
     def update(self, table: RoutingTable) -> None:
         """Replace all homes by those of ``table``."""
+        if self.generation != table.generation:
+            self.stamp = str(table.generation)
         self.generation = table.generation
+        self.reloads = table.reloads
         for model in self._models.values():
             homes = tuple(home for home in table.homes if home.model == model.id)
             shared: dict[tuple[object, object], Support] = {}
@@ -190,6 +230,11 @@ class Catalog:
                 supports[home.id] = shared[can]
             model.update(homes, supports)
         self._told.set()
+
+    def has(self, home: HomeView) -> bool:
+        """Tell whether the newest table has this very home."""
+        model = self._models.get(home.model)
+        return model is not None and any(one.key == home.key for one in model.homes)
 
     def models(self) -> Collection[Model]:
         """Return all models, in the order of the file."""
@@ -221,9 +266,10 @@ class Catalog:
             model: The model.
             ctx: The request on its way.
             request: What is asked.
-            tried: Ids of the homes that have been asked already.
+            tried: Keys of the homes that have been asked already.
 
         Raises:
+            ModelNotFound: The model has gone since the request came.
             InvalidRequest: No home can do what is asked.
             ModelUnavailable: No home may be asked, with the reason and the time after which one may.
         """
@@ -233,14 +279,22 @@ class Catalog:
             ):  # the supervisor starts just as this gateway does
                 async with asyncio.timeout(self.hold_left(model, ctx)):
                     await self._told.wait()
-        place = model.pick(ctx, request, tried)
-        if place is None and not any(name in tried for name in model.places):
-            place = await self._wake(model, self.hold_left(model, ctx))
+        while True:
+            model, generation = self.resolve(model.id), self.generation
+            place = model.pick(ctx, request, tried)
+            if place is None and not any(home.key in tried for home in model.homes):
+                try:
+                    place = await self._wake(model, self.hold_left(model, ctx))
+                except ModelUnavailable:
+                    if generation == self.generation:
+                        raise
+                    continue  # its home has been replaced meanwhile
+                if place is not None:
+                    place.support.check(request)
             if place is not None:
-                place.support.check(request)
-        if place is None:
-            raise self._unavailable(model)
-        return place
+                return place
+            if generation == self.generation:
+                raise self._unavailable(model)
 
     def hold_left(self, model: Model, ctx: RequestContext) -> float:
         """Return the seconds that a request may still wait for a home of ``model`` to come up."""
@@ -283,18 +337,18 @@ class Catalog:
         Where others can answer instead, nobody waits for a home that starts again after a failure.
         """
         coming = [
-            (_NEARNESS[home.state], number, home.id)
+            (_NEARNESS[home.state], number, home)
             for number, home in enumerate(model.homes)
             if home.state in _NEARNESS and not (home.always and model.config.fallback)
         ]
         if self.ensure_ready is None or not coming or not patience:
             return None
-        home_id = min(coming)[-1]
-        waking = self._waking.get(home_id)
+        wanted = min(coming, key=lambda one: one[:2])[-1]
+        waking = self._waking.get(wanted.key)
         if waking is None:
-            waking = asyncio.ensure_future(self.ensure_ready(home_id))
-            self._waking[home_id] = waking
-            waking.add_done_callback(lambda done: self._awake(home_id, done))
+            waking = asyncio.ensure_future(self.ensure_ready(wanted.id))
+            self._waking[wanted.key] = waking
+            waking.add_done_callback(lambda done: self._awake(wanted.key, done))
         try:
             async with asyncio.timeout(patience):
                 home = await asyncio.shield(waking)
@@ -303,8 +357,8 @@ class Catalog:
         support = self._support(model, self._parameters_of(home), self._tasks_of(home))
         return model.arrived(home, support)
 
-    def _awake(self, home_id: str, done: asyncio.Future[HomeView]) -> None:
-        del self._waking[home_id]
+    def _awake(self, key: str, done: asyncio.Future[HomeView]) -> None:
+        del self._waking[key]
         if not done.cancelled():
             done.exception()  # whoever still waits has heard of it
 

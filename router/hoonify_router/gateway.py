@@ -12,6 +12,7 @@ from sanic.request import Request
 
 from hoonify_router.adapters.base import Adapter
 from hoonify_router.api import (
+    Balancer,
     HomeVitals,
     Measurement,
     Middleware,
@@ -27,7 +28,7 @@ from hoonify_router.loader import explain
 from hoonify_router.logs import AccessLog
 from hoonify_router.pipeline import Pipeline
 from hoonify_router.pulse import Pulse
-from hoonify_router.serving import Serving
+from hoonify_router.serving import GENERATION, Serving
 from hoonify_router.shaping import Shaper
 from hoonify_router.stopwatch import read
 from hoonify_router.types import Health, HomeView, RoutingTable
@@ -35,6 +36,7 @@ from hoonify_router.types.status import HomeTally
 
 log = logging.getLogger(__name__)
 
+OnConfig = Callable[[Config], Mapping[str, Balancer]]
 Measure = Callable[[Mapping[str, Middleware]], Iterable[Measurement]]
 
 
@@ -50,6 +52,7 @@ class Gateway:
 
     Attributes:
         measure: Asks plugins for what they measure of themselves, given the middleware by name.
+        on_config: Tells plugins of a new configuration, and returns the balancers that it asks for.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Gateway:
         self._pulse = Pulse(config.server.ping_interval)
         self._started: list[Middleware] = []
         self.measure: Measure = _measure_nothing
+        self.on_config: OnConfig = _change_nothing
         catalog.load_of = self._load_of
         transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
         serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
@@ -90,7 +94,14 @@ class Gateway:
             body=body,
         )
         ctx.response_headers["x-request-id"] = request_id
+        ctx.response_headers[GENERATION] = self.catalog.stamp
         return ctx
+
+    def adopt(self, generation: int, config: Config) -> None:
+        """Take over a new generation's configuration; its table is taken over next, before any request goes on."""
+        self.config = config
+        self._pulse.interval = config.server.ping_interval
+        self.catalog.adopt(config, self.on_config(config))
 
     def on_table(self, table: RoutingTable) -> None:
         """Take over what the supervisor says of the homes."""
@@ -117,12 +128,13 @@ class Gateway:
             tuple(self.measure(self.middleware())),
             self.pipeline.cut_streams,
             self.catalog.generation,
+            self.catalog.reloads,
         )
 
     def uses(self) -> dict[str, tuple[int, int]]:
         """Return the requests that each home has now, and has ever had, from this process."""
         return {
-            place.home.id: (place.in_flight, place.served)
+            place.home.key: (place.in_flight, place.served)
             for model in self.catalog.models()
             for place in model.places.values()
         }
@@ -177,6 +189,10 @@ class Gateway:
             except Exception:
                 log.exception("middleware %r failed to shut down", one.name)
         self.access.flush()
+
+
+def _change_nothing(config: Config) -> Mapping[str, Balancer]:
+    return {}
 
 
 def _measure_nothing(pipeline: Mapping[str, Middleware]) -> Iterable[Measurement]:

@@ -46,6 +46,11 @@ class Place(Candidate):
         self._probe: tuple[int, Answer] | None = None
         self.served = 0
 
+    def reconfigure(self, config: ModelConfig) -> None:
+        """Take over another configuration of its model; what the breaker knows stays."""
+        self.timeouts = config.timeouts
+        self.breaker.reconfigure(config.breaker.failures, config.breaker.cool_down)
+
     def update(self, home: HomeView, support: Support) -> None:
         """Take over what a new table says; a home that has been somewhere else is judged afresh."""
         if (home.state, home.address) != (self.home.state, self.home.address):

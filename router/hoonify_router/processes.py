@@ -18,14 +18,21 @@ from types import FrameType
 from sanic.worker.manager import WorkerManager
 from sanic.worker.process import WorkerProcess
 
+from hoonify_router.supervisor import RELOAD_SIGNAL
+
 log = logging.getLogger(__name__)
 
 CANNOT_START = 2
 """Exit status of a process that has said why it cannot start; to start it again would not help."""
 
-_FROM_A_TERMINAL = (signal.SIGINT, signal.SIGHUP)
-STOPPING = (*_FROM_A_TERMINAL, signal.SIGTERM)
-"""Signals that stop a router in good order."""
+_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGHUP, RELOAD_SIGNAL)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that stop a router in good order; so does SIGHUP when it says that the terminal is gone."""
+
+HEARD = (*STOPPING, signal.SIGHUP)
+"""Signals that the main process heeds."""
+
+_SUPERVISOR = "supervisor"
 
 _STOPPING = "stopping"
 _QUICK = 10.0
@@ -56,6 +63,9 @@ class ProcessWatch:
         self._patience = patience
         self._stopping = runtime_dir / _STOPPING
         self._signals = 0
+        self._reloads = 0
+        self._passed_on = 0
+        self._terminal = _has_terminal()
         self.status = 0
         self._quick_deaths: dict[str, int] = {}
         self._started: dict[str, float] = {}
@@ -65,12 +75,13 @@ class ProcessWatch:
 
     def run(self) -> None:
         """Start everything and return when everything has ended."""
-        for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup
-                signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: no terminal counts
+            self._terminal = False
+        for number in HEARD:
+            signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         if not self._signals:
-            with signals_held_back(_FROM_A_TERMINAL):
+            with signals_held_back(_NOT_FOR_CHILDREN):
                 self._manager.start()  # type: ignore[no-untyped-call]
         for process in self._processes():
             self._started[process.name] = time.monotonic()
@@ -83,7 +94,10 @@ class ProcessWatch:
             os.close(self._wake_write)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
+        if number == signal.SIGHUP and not (self._terminal and not _has_terminal()):
+            self._reloads += 1
+        else:
+            self._signals += 1
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake_write, b"!")
 
@@ -118,12 +132,23 @@ class ProcessWatch:
                 self._start_again_what_died()
                 if self.status:
                     return
+                self._pass_on_reload()
                 known = self._due  # these have ended, their turn to be started again will come
                 watched = [one for one in self._processes() if one.name not in known]
                 self._wait(self._next_due(), watched)
         except Exception:  # such as that Sanic's own helper process, which it needs, was killed
             log.exception("stopping, because the processes cannot be watched any more")
             self.status = 1
+
+    def _pass_on_reload(self) -> None:
+        """Tell the supervisor that somebody wants the configuration to be read again."""
+        if self._passed_on == self._reloads:
+            return
+        self._passed_on = self._reloads
+        for process in self._processes():
+            if _SUPERVISOR in process.name and _lives(process) and process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, RELOAD_SIGNAL)
 
     def _start_again_what_died(self) -> None:
         now = time.monotonic()
@@ -139,7 +164,7 @@ class ProcessWatch:
             if due <= now:
                 del self._due[process.name]
                 self._started[process.name] = now
-                with signals_held_back(_FROM_A_TERMINAL):
+                with signals_held_back(_NOT_FOR_CHILDREN):
                     process.restart()  # type: ignore[no-untyped-call]
 
     def _pause_after(self, process: WorkerProcess, now: float) -> float:
@@ -207,7 +232,7 @@ def hear_one_stop(runtime_dir: Path, stop: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def signals_held_back(numbers: Iterable[signal.Signals] = STOPPING) -> Iterator[None]:
+def signals_held_back(numbers: Iterable[signal.Signals] = HEARD) -> Iterator[None]:
     """Block signals: here they are only late, and processes started meanwhile never hear them."""
     resource_tracker.ensure_running()  # whoever starts it under the mask lifts the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
@@ -215,6 +240,11 @@ def signals_held_back(numbers: Iterable[signal.Signals] = STOPPING) -> Iterator[
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_terminal() -> bool:
+    """Tell whether one of the standard streams is a terminal that is still there."""
+    return any(os.isatty(number) for number in (0, 1, 2))
 
 
 def _lives(process: WorkerProcess) -> bool:

@@ -25,11 +25,21 @@ class Pulse:
     """
 
     def __init__(self, interval: float, stall: float = STALL) -> None:
-        self._pings = interval > 0
-        self._every = interval / _LOOKS if self._pings else min(_LOOK_WITHOUT_PINGS, stall)
         self._stall = stall
+        self.interval = interval
         self._replies: dict[Reply, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def interval(self) -> float:
+        """Return the seconds of silence before a ping."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        self._pings = seconds > 0
+        self._every = seconds / _LOOKS if self._pings else min(_LOOK_WITHOUT_PINGS, self._stall)
 
     def add(self, reply: Reply) -> None:
         """Look after ``reply`` from now on."""

@@ -37,6 +37,7 @@ from hoonify_router.types import InferenceRequest, Usage
 
 ATTEMPTS = "x-router-attempts"
 ANSWERED_BY = "x-router-model"
+GENERATION = "x-router-generation"
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.4
@@ -131,13 +132,17 @@ class Serving:
                     continue
                 if (trouble := answer.error) is None:
                     return answer
+                if not answer.begun and self._is_replaced(place, trouble):
+                    ctx.calls.pop()
+                    ctx.attempts -= 1
+                    continue  # its successor is there
                 turned_away = not answer.begun and _was_turned_away(place, trouble)
                 if turned_away and self._catalog.hold_left(candidate, ctx) > 0:
                     ctx.calls.pop()
                     ctx.attempts -= 1
                     await _take_breath(1, reply, patience)
                     continue  # until the home is back: it was told to stop, it has not failed
-                tried.append(place.home.id)
+                tried.append(place.home.key)
                 trouble = with_model_named(trouble, place.home.served_name, request.model)
                 if candidate is not model and isinstance(trouble, _NOT_FOR_THIS_MODEL):
                     break
@@ -146,6 +151,10 @@ class Serving:
                 if candidate is model and not isinstance(failure, Overloaded):
                     failure = trouble  # that a home lives and is full is the best news for a client
         raise failure or RouterError("Nobody was asked.")
+
+    def _is_replaced(self, place: Place, trouble: RouterError) -> bool:
+        """Tell whether a home that did not answer is no home of the model any more, so that its successor is asked."""
+        return isinstance(trouble, _ELSEWHERE) and not self._catalog.has(place.home)
 
     def _line_up(self, model: Model, ctx: RequestContext) -> list[Model]:
         """Return who may answer: the model, then those of its fallbacks that the key may use."""
@@ -170,6 +179,7 @@ class Serving:
             return None
         home, timeouts = place.home, place.timeouts
         ctx.home = home
+        ctx.response_headers[GENERATION] = self._catalog.stamp
         asked = HomeCall(home, time.perf_counter())
         ctx.calls.append(asked)
         ctx.attempts += 1

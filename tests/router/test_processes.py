@@ -19,12 +19,14 @@ import pytest
 
 from hoonify_router.processes import (
     CANNOT_START,
+    HEARD,
     STOPPING,
     ProcessWatch,
     _title,
     hear_one_stop,
     signals_held_back,
 )
+from hoonify_router.supervisor import RELOAD_SIGNAL
 
 
 class Actor:
@@ -90,7 +92,7 @@ class DeadTerminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Give the test process its signal handlers back."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: signal.getsignal(number) for number in HEARD}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -122,9 +124,7 @@ def test_it_never_sleeps_past_a_process_that_ends_between_two_looks() -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("number", STOPPING)
-def test_ctrl_c_a_service_manager_and_a_closed_terminal_stop_it(
-    actor: Actor, number: signal.Signals
-) -> None:
+def test_ctrl_c_and_a_service_manager_stop_it(actor: Actor, number: signal.Signals) -> None:
     """Each of these signals makes it tell its processes to stop, and end well."""
     watch = run(Manager(actor, on_start=lambda: signal.raise_signal(number)))
     assert (watch.status, actor.exitcode) == (0, 0)
@@ -159,11 +159,42 @@ async def test_a_gateway_finds_the_stop_that_it_missed(tmp_path: Path, actor: Ac
 
 
 @pytest.mark.timeout(20)
-def test_nohup_is_respected(actor: Actor) -> None:
-    """Who was started to outlive its terminal does not hear that the terminal was closed."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    run(Manager(actor, on_start=lambda: signal.raise_signal(signal.SIGTERM)))
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+def test_a_closed_terminal_stops_it(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal that was there at the start is gone when SIGHUP comes."""
+    there = [True]
+    monkeypatch.setattr(os, "isatty", lambda number: there[0])
+
+    def hang_up() -> None:
+        there[0] = False
+        signal.raise_signal(signal.SIGHUP)
+
+    watch = run(Manager(actor, on_start=hang_up))
+    assert (watch.status, actor.exitcode) == (0, 0)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("nohup", [False, True])
+def test_sighup_is_passed_on_to_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch, nohup: bool
+) -> None:
+    """Where no terminal has gone, it asks for a reload; nohup changes nothing of that."""
+    monkeypatch.setattr(os, "isatty", lambda number: nohup)
+    if nohup:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    gateway, supervisor = Actor("Sanic-Server-0-0", pid=1), Actor("Sanic-supervisor-0", pid=2)
+    sent: list[tuple[int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        if number == RELOAD_SIGNAL:
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            gateway.die(0)
+            supervisor.die(0)
+
+    monkeypatch.setattr(os, "kill", kill)
+    run(Manager(gateway, supervisor, on_start=lambda: signal.raise_signal(signal.SIGHUP)))
+    assert sent[0] == (2, RELOAD_SIGNAL)
 
 
 @pytest.mark.timeout(20)

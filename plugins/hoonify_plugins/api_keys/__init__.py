@@ -40,6 +40,7 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
             summary="Asks every request for an API key.",
             settings=APIKeysSettings,
             build=_build,
+            live=frozenset({"plans"}),
         )
     ]
 
@@ -76,7 +77,7 @@ def hoonify_register_routes(context: PluginContext) -> list[Route | APIRoute]:
         return []
     from hoonify_plugins.api_keys.admin import routes
 
-    return [*routes(settings_in(context.loaded), context)]
+    return [*routes(context)]
 
 
 @hookimpl

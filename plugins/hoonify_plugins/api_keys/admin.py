@@ -28,7 +28,7 @@ from hoonify_plugins.api_keys.record import (
     new_key,
     successor_of,
 )
-from hoonify_plugins.api_keys.settings import APIKeysSettings
+from hoonify_plugins.api_keys.settings import APIKeysSettings, settings_in
 from hoonify_router.api import APIRoute, PluginContext, RequestContext, Result
 from hoonify_router.errors import (
     InvalidJSON,
@@ -66,11 +66,13 @@ class KeyAdmin:
     """Answers the requests.
 
     Args:
-        settings: The plans that there are.
+        settings: Tells the plans that there are now.
         open_store: Opens the database; may block, and is called in a thread.
     """
 
-    def __init__(self, settings: APIKeysSettings, open_store: Callable[[], KeyStore]) -> None:
+    def __init__(
+        self, settings: Callable[[], APIKeysSettings], open_store: Callable[[], KeyStore]
+    ) -> None:
         self._settings = settings
         self._open_store = open_store
 
@@ -88,15 +90,16 @@ class KeyAdmin:
     async def list(self, ctx: RequestContext, given: Mapping[str, str]) -> Result:
         """Return all keys, the oldest first."""
         records = await self._with_store(lambda store: store.all())
-        rows = [words.row(record) for record in [*records, *self._settings.declared]]
+        rows = [words.row(record) for record in [*records, *self._settings().declared]]
         return Result({"object": "list", "data": rows})
 
     async def create(self, ctx: RequestContext, given: Mapping[str, str]) -> Result:
         """Make a key; only this answer shows it."""
         asked = _body(ctx, CreateKey)
-        if asked.plan not in self._settings.plans:
+        plans = self._settings().plans
+        if asked.plan not in plans:
             raise InvalidValue(
-                f"There is no plan {asked.plan!r}; there are {', '.join(self._settings.plans)}.",
+                f"There is no plan {asked.plan!r}; there are {', '.join(plans)}.",
                 param="plan",
             )
         record, key = new_key(
@@ -156,15 +159,15 @@ class KeyAdmin:
             ) from error
 
 
-def routes(settings: APIKeysSettings, context: PluginContext) -> list[APIRoute]:
-    """Return the routes of a router with these settings."""
+def routes(context: PluginContext) -> list[APIRoute]:
+    """Return the routes."""
 
     def open_store() -> KeyStore:
         from hoonify_plugins.api_keys.store import open_store  # costs memory: only where it is used
 
-        return open_store(settings, context.loaded)
+        return open_store(settings_in(context.loaded), context.loaded)
 
-    return KeyAdmin(settings, open_store).routes()
+    return KeyAdmin(lambda: settings_in(context.current), open_store).routes()
 
 
 def _unknown(key_id: str) -> NotFound:

@@ -106,7 +106,11 @@ class _Snapshot(Collector):
 
 
 def _states(vitals: Vitals) -> Iterator[tuple[Description, float]]:
-    """Yield what the routing table tells of homes."""
+    """Yield what the routing table tells."""
+    if vitals.generation:
+        yield told.GENERATION.describe(), float(vitals.generation)
+    for result, number in vitals.reloads.items():
+        yield told.RELOADS.describe(result), float(number)
     for one in vitals.homes:
         home = one.home
         for state in _STATES:

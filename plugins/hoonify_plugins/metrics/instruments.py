@@ -169,6 +169,17 @@ HOME_LOAD = Metric(
     "How long a home's last start took until it was ready.",
     ("model", "home"),
 )
+GENERATION = Metric(
+    "hoonify_generation",
+    "gauge",
+    "Generation of the configuration that is in force.",
+)
+RELOADS = Metric(
+    "hoonify_reloads_total",
+    "counter",
+    "Reloads by their result: applied, unchanged, refused (the file), failed (a new home), superseded.",
+    ("result",),
+)
 LOOP_LAG = Metric(
     "hoonify_event_loop_lag_seconds",
     "histogram",
@@ -201,6 +212,7 @@ METRICS = (
     *(STREAM_ENDINGS, UNTRUTHFUL_STREAMS, BROKEN_ANSWERS, CANCEL),
     *(REQUEST, FIRST_TOKEN, PER_TOKEN, CALL, USED),
     *(HOME_IN_FLIGHT, HOME_QUEUED, HOME_BREAKERS, HOME_STATE, HOME_STARTS, HOME_LOAD),
+    *(GENERATION, RELOADS),
     *(LOOP_LAG, STALLS, PLUGIN_SECONDS, PLUGIN_CALLS),
 )
 """All of them."""

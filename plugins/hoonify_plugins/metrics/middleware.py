@@ -5,12 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from hoonify_plugins.metrics import instruments as told
 from hoonify_plugins.metrics.board import Board, Cells
 from hoonify_plugins.metrics.instruments import Histogram, Metric
 from hoonify_plugins.metrics.watch import LoopWatch
-from hoonify_router.api import HomeCall, Middleware, Phase, RequestContext, Vitals
+from hoonify_router.api import (
+    HomeCall,
+    Middleware,
+    Phase,
+    PluginContext,
+    RequestContext,
+    Vitals,
+)
 from hoonify_router.errors import BrokenAnswer, Cancelled, EngineDead, UnfinishedAnswer
 from hoonify_router.types import InferenceRequest, Task, Usage
 
@@ -49,6 +57,10 @@ class MetricsMiddleware(Middleware):
         self._calls: dict[tuple[object, ...], Histogram] = {}
         self._watch = LoopWatch(self._board, vitals)
         self._one(told.UNTRUTHFUL_STREAMS)  # a series that never was cannot be watched
+
+    def reload(self, settings: Any, context: PluginContext) -> None:
+        """Know the new catalog."""
+        self._models = frozenset(context.current.config.models)
 
     async def startup(self) -> None:
         """Begin to watch this gateway."""

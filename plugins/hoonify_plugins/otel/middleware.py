@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
@@ -14,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from hoonify_router import __version__
-from hoonify_router.api import Middleware, Phase, RequestContext
+from hoonify_router.api import Middleware, Phase, PluginContext, RequestContext
 from hoonify_router.types import InferenceRequest
 
 _SPAN = "otel.span"
@@ -42,6 +43,10 @@ class TracingMiddleware(Middleware):
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
         self._context = TraceContextTextMapPropagator()
+
+    def reload(self, settings: Any, context: PluginContext) -> None:
+        """Know the new catalog."""
+        self._models = frozenset(context.current.config.models)
 
     async def startup(self) -> None:
         """Open where spans go."""

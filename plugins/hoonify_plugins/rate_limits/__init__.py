@@ -35,15 +35,17 @@ def hoonify_register_middleware() -> list[MiddlewareSpec]:
             summary="Keeps keys within their plans' requests and tokens per minute.",
             settings=RateLimitsSettings,
             build=_build,
+            live=frozenset({"plans", "answer_tokens"}),
         )
     ]
 
 
 def _build(settings: RateLimitsSettings, context: PluginContext) -> Middleware:
-    from hoonify_plugins.rate_limits.middleware import RateLimits
+    from hoonify_plugins.rate_limits.middleware import RateLimits, room_of_models
 
-    models = {name: one.context_length for name, one in context.loaded.config.models.items()}
-    return RateLimits(settings, models, lambda: _open(settings, context), context.log)
+    return RateLimits(
+        settings, room_of_models(context.loaded), lambda: _open(settings, context), context.log
+    )
 
 
 def _open(settings: RateLimitsSettings, context: PluginContext) -> Ledger:

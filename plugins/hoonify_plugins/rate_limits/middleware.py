@@ -13,7 +13,7 @@ from typing import NamedTuple
 from hoonify_plugins.rate_limits.estimate import answer_tokens
 from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, Ledger, Verdict, scope_tag
 from hoonify_plugins.rate_limits.settings import NAME, Limits, Plan, RateLimitsSettings
-from hoonify_router.api import Middleware, Phase, RequestContext
+from hoonify_router.api import LoadedConfig, Middleware, Phase, PluginContext, RequestContext
 from hoonify_router.errors import PermissionDenied, RateLimited
 
 _KNOWN_KEYS = 4096
@@ -72,6 +72,13 @@ class RateLimits(Middleware):
         """Close it."""
         if self._ledger is not None:
             self._ledger.close()
+
+    def reload(self, settings: RateLimitsSettings, context: PluginContext) -> None:
+        """Take over plans and catalog; what keys have used in this minute still counts."""
+        self._plans = settings.plans
+        self._answer_tokens = settings.answer_tokens
+        self._models = room_of_models(context.current)
+        self._charges.clear()
 
     @property
     def uncounted(self) -> tuple[int, int]:
@@ -202,6 +209,11 @@ class RateLimits(Middleware):
             headers["x-ratelimit-limit-tokens"] = f"{limits.tokens_per_minute}"
             headers["x-ratelimit-remaining-tokens"] = f"{left.tokens}"
             headers["x-ratelimit-reset-tokens"] = reset
+
+
+def room_of_models(loaded: LoadedConfig) -> dict[str, int]:
+    """Return the context lengths of the catalog's models."""
+    return {name: model.context_length for name, model in loaded.config.models.items()}
 
 
 def _own_limits(plan: Plan) -> Limits:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from hoonify_plugins.usage.journal import Journal
 from hoonify_plugins.usage.record import UsageRecord
-from hoonify_router.api import Middleware, ModelConfig, Phase, RequestContext
+from hoonify_router.api import Middleware, ModelConfig, Phase, PluginContext, RequestContext
 from hoonify_router.types import Usage
 
 _MILLION = 1_000_000
@@ -27,12 +28,13 @@ class UsageMiddleware(Middleware):
     def __init__(
         self, models: Mapping[str, ModelConfig], open_journal: Callable[[], Journal]
     ) -> None:
-        self._prices = {
-            name: (model.pricing.input, model.pricing.output) if model.pricing else (0.0, 0.0)
-            for name, model in models.items()
-        }
+        self._prices = _prices(models)
         self._open_journal = open_journal
         self._journal: Journal | None = None
+
+    def reload(self, settings: Any, context: PluginContext) -> None:
+        """Count with the new prices from now on."""
+        self._prices = _prices(context.current.config.models)
 
     async def startup(self) -> None:
         """Begin this process's journal."""
@@ -78,3 +80,10 @@ class UsageMiddleware(Middleware):
                 now - ctx.started,
             )
         )
+
+
+def _prices(models: Mapping[str, ModelConfig]) -> dict[str, tuple[float, float]]:
+    return {
+        name: (model.pricing.input, model.pricing.output) if model.pricing else (0.0, 0.0)
+        for name, model in models.items()
+    }

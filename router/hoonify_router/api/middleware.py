@@ -116,6 +116,17 @@ class Middleware:
     async def shutdown(self) -> None:
         """Close it; called once after the last request."""
 
+    def reload(self, settings: Any, context: PluginContext) -> None:
+        """Take over a new generation of the configuration, from one request to the next.
+
+        Called in each gateway, on its event loop, between two requests: must not block and must not raise. The
+        catalog may be new, and of the settings those that its spec calls ``live``; an example::
+
+            def reload(self, settings, context):
+                self._plans = settings.plans
+                self._models = frozenset(context.current.config.models)
+        """
+
     def on_request(self, ctx: RequestContext) -> Awaitable[None] | None:
         """Look at the request in this middleware's phase.
 
@@ -152,6 +163,7 @@ class PluginContext:
         vitals: Tells how this gateway does, from its start on; nothing in any other process. Cheap enough for
             every second, not for every request.
         middleware: Tells what stands in this gateway's pipeline, by the names there; nothing in any other process.
+        latest: Tells the configuration that is in force now, where it can change under a process.
     """
 
     loaded: LoadedConfig
@@ -160,6 +172,12 @@ class PluginContext:
     runtime_dir: Path | None = None
     vitals: Callable[[], Vitals] = Vitals
     middleware: Callable[[], Mapping[str, Middleware]] = dict
+    latest: Callable[[], LoadedConfig] | None = None
+
+    @property
+    def current(self) -> LoadedConfig:
+        """Return the configuration of the newest generation; ``loaded`` is what the process began with."""
+        return self.loaded if self.latest is None else self.latest()
 
     @property
     def state_dir(self) -> Path:
@@ -176,9 +194,12 @@ class MiddlewareSpec:
         summary: One line for ``plugins list``.
         settings: Struct for ``plugins: NAME:``, with ``forbid_unknown_fields=True``.
         build: Called once in each gateway with the checked settings.
+        live: Settings that may change while the router runs, as ``Middleware.reload`` takes them over; a change of
+            any other needs a restart.
     """
 
     name: str
     summary: str
     settings: type[Struct]
     build: Callable[[Any, PluginContext], Middleware]
+    live: frozenset[str] = frozenset()

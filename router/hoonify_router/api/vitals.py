@@ -81,6 +81,7 @@ class Vitals:
         cut_streams: Streams since the start that ended with neither a finish nor an error although the client
             was there. The router exists to keep this at 0.
         generation: Of the routing table.
+        reloads: How many reloads had which result.
     """
 
     homes: tuple[HomeVitals, ...] = ()
@@ -88,3 +89,4 @@ class Vitals:
     measurements: tuple[Measurement, ...] = ()
     cut_streams: int = 0
     generation: int = 0
+    reloads: Mapping[str, int] = field(default_factory=dict)

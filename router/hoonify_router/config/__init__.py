@@ -8,6 +8,7 @@ from hoonify_router.config.loader import (
     load_options,
     merged_options,
     options_for,
+    read_config,
     settings_for,
 )
 from hoonify_router.config.model import (
@@ -41,5 +42,6 @@ __all__ = [
     "load_options",
     "merged_options",
     "options_for",
+    "read_config",
     "settings_for",
 ]

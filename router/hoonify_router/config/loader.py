@@ -64,6 +64,7 @@ def load_config(
     url_backends: Collection[str] | None = None,
     broken: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> LoadedConfig:
     """Return the checked configuration.
 
@@ -76,13 +77,16 @@ def load_config(
         broken: Why a plugin that is installed could not be loaded, by its name: for the message
             when the file names it.
         env: Environment for ``${NAME}`` and the state folder; default: this process's.
+        text: What is to be read in the place of the file's content.
 
     Raises:
         ConfigError: The file cannot be read, or anything in it is wrong; it has every problem.
     """
     environment = os.environ if env is None else env
     problems = Problems(str(path))
-    root = _read(Path(path), environment, problems)
+    if text is None:
+        text = read_config(path)
+    root = _parse(path, text, environment, problems)
     installed = Installed(
         backend_options, plugin_settings, url_backends, broken or {}, balancer_settings or {}
     )
@@ -94,7 +98,7 @@ def load_config(
     absolute = Path(path).absolute()
     lines = {dotted(node.path): node.where[0] for node in root.walk()}
     return LoadedConfig(
-        absolute, config, _state_dir(config, absolute, environment), lines, str(path)
+        absolute, config, _state_dir(config, absolute, environment), lines, str(path), text
     )
 
 
@@ -107,7 +111,7 @@ def find_state_dir(path: Path, env: Mapping[str, str] | None = None) -> Path:
     environment = os.environ if env is None else env
     written = ""
     with contextlib.suppress(ConfigError):  # the router may run on what the file was before
-        if found := _WRITTEN_STATE_DIR.search(_text_of(path)):
+        if found := _WRITTEN_STATE_DIR.search(read_config(path)):
             written = fill(found["quoted"] or found["plain"] or "", environment).text
     server = ServerConfig(state_dir=written or None)
     return _state_dir(Config(models={}, server=server), path.absolute(), environment)
@@ -146,7 +150,7 @@ def load_options(
 
     problems = Problems(str(path))
     environment = os.environ if env is None else env
-    root = read_yaml(_text_of(Path(path)), environment, problems)
+    root = read_yaml(read_config(path), environment, problems)
     if root is None:
         return {}
     if not isinstance(root, MappingNode):
@@ -156,11 +160,11 @@ def load_options(
     return dict(root.plain())
 
 
-def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode:
+def _parse(path: str | Path, text: str, env: Mapping[str, str], problems: Problems) -> MappingNode:
     # Imported here, because engine workers use the Structs, and their interpreter may lack PyYAML.
     from hoonify_router.config.yaml_source import read_yaml
 
-    root = read_yaml(_text_of(path), env, problems)
+    root = read_yaml(text, env, problems)
     if root is None:
         raise unreadable(str(path), ": is empty; it needs at least models:")
     if not isinstance(root, MappingNode):
@@ -168,9 +172,14 @@ def _read(path: Path, env: Mapping[str, str], problems: Problems) -> MappingNode
     return root
 
 
-def _text_of(path: Path) -> str:
+def read_config(path: str | Path) -> str:
+    """Return the text of a configuration file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise unreadable(str(path), ": no such file") from None

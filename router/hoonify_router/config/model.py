@@ -61,6 +61,12 @@ class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
         Duration,
         _says("A home that makes room for another one gets this long to finish what runs there."),
     ] = Duration(600)
+    watch: Annotated[
+        bool,
+        _says(
+            "Reload by itself when this file changes; without it, `hoonify-router reload` or SIGHUP does."
+        ),
+    ] = True
 
 
 class Pricing(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -264,6 +270,7 @@ class LoadedConfig(Struct, frozen=True):
         state_dir: Absolute folder for keys and other state (not created yet).
         lines: Line of each setting, by its path such as ``models.qwen-3.options.model``.
         name: The file as the operator named it, for messages.
+        text: What the file said.
     """
 
     path: Path
@@ -271,6 +278,7 @@ class LoadedConfig(Struct, frozen=True):
     state_dir: Path
     lines: dict[str, int] = field(default_factory=dict)
     name: str = ""
+    text: str = ""
 
     @property
     def base_dir(self) -> Path:

@@ -11,7 +11,9 @@ from hoonify_router.loader.assembly import (
     collect_commands,
     collect_routes,
     plugin_context,
+    reload_pipeline,
 )
+from hoonify_router.loader.checking import check_config
 from hoonify_router.loader.discovery import load_plugins
 from hoonify_router.loader.measurements import Measurements
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins, names_in
@@ -24,6 +26,7 @@ __all__ = [
     "Plugins",
     "build_balancers",
     "build_pipeline",
+    "check_config",
     "collect_commands",
     "collect_routes",
     "did_you_mean",
@@ -31,4 +34,5 @@ __all__ = [
     "load_plugins",
     "names_in",
     "plugin_context",
+    "reload_pipeline",
 ]

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from hoonify_router.errors import PluginError
 from hoonify_router.loader.plugins import Failure, PluginInfo, Plugins
 from hoonify_router.loader.records import RecordT, checked_list
 from hoonify_router.loader.suggestions import explain
+
+log = logging.getLogger(__name__)
 
 
 def plugin_context(loaded: LoadedConfig, runtime_dir: Path | None = None) -> PluginContext:
@@ -60,9 +62,8 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
     spec = plugins.middleware.get(name)
     if spec is None:
         raise PluginError(f"{name!r} is a backend, `pipeline:` takes middleware")
-    own = dataclasses.replace(context, log=context.log.getChild(name))
     try:
-        middleware = spec.build(settings_for(loaded, name, spec.settings), own)
+        middleware = spec.build(settings_for(loaded, name, spec.settings), _own(context, name))
     except Exception as error:
         raise PluginError(f"middleware {name!r} cannot be built: {explain(error)}") from error
     if not isinstance(middleware, Middleware):
@@ -75,6 +76,29 @@ def _build(plugins: Plugins, name: str, loaded: LoadedConfig, context: PluginCon
         )
     middleware.name = name
     return middleware
+
+
+def reload_pipeline(
+    plugins: Plugins, middleware: Iterable[Middleware], loaded: LoadedConfig, context: PluginContext
+) -> None:
+    """Tell middleware of a new generation; one that fails is logged and goes on as it was.
+
+    Args:
+        plugins: All plugins.
+        middleware: What ``build_pipeline`` has returned.
+        loaded: The configuration that is in force from now on.
+        context: What plugins may know.
+    """
+    for one in middleware:
+        try:
+            settings = settings_for(loaded, one.name, plugins.middleware[one.name].settings)
+            one.reload(settings, _own(context, one.name))
+        except Exception:
+            log.exception("middleware %r failed to take over the new configuration", one.name)
+
+
+def _own(context: PluginContext, name: str) -> PluginContext:
+    return dataclasses.replace(context, log=context.log.getChild(name))
 
 
 def build_balancers(plugins: Plugins, loaded: LoadedConfig) -> dict[str, Balancer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from hoonify_router.api import APIRoute, RequestContext, Result, Route
 from hoonify_router.connection import Written, open_reply
 from hoonify_router.gateway import Gateway
 from hoonify_router.loader import explain
+from hoonify_router.serving import GENERATION
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +30,22 @@ def add(app: Sanic[Any, Any], routes: Sequence[Route | APIRoute]) -> None:
             if isinstance(route, APIRoute):
                 handler, methods = partial(_answer, route), (route.method,)
             else:
-                handler, methods = route.handler, route.methods
+                handler, methods = partial(_stamp, route.handler), route.methods
             app.add_route(handler, route.path, methods=methods, name=f"plugin_{number}")
         except Exception as error:  # such as a path that is taken
             module = getattr(route.handler, "__module__", "a plugin")
             log.warning("%s: its route %s cannot be had: %s", module, route.path, explain(error))
+
+
+async def _stamp(handler: Callable[..., Any], request: Request, **parts: Any) -> Any:
+    """Answer a plain route; its answer names the generation, too."""
+    answer = handler(request, **parts)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if isinstance(answer, HTTPResponse):
+        gateway: Gateway = request.app.ctx.gateway
+        answer.headers.setdefault(GENERATION, gateway.catalog.stamp)
+    return answer
 
 
 async def _answer(route: APIRoute, request: Request, **parts: Any) -> HTTPResponse:

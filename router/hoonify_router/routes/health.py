@@ -10,6 +10,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from hoonify_router.gateway import Gateway
+from hoonify_router.serving import GENERATION
 
 
 def add(app: Sanic[Any, Any]) -> None:
@@ -33,7 +34,10 @@ async def ready(request: Request) -> HTTPResponse:
 
 def _answer(request: Request, status: int, told: dict[str, Any]) -> HTTPResponse:
     gateway: Gateway = request.app.ctx.gateway
-    headers = {"x-request-id": gateway.names.request_id(request.headers.get("x-request-id"))}
+    headers = {
+        "x-request-id": gateway.names.request_id(request.headers.get("x-request-id")),
+        GENERATION: gateway.catalog.stamp,
+    }
     if status == 503:
         headers["retry-after"] = "1"
     return HTTPResponse(msgspec.json.encode(told), status, headers, content_type="application/json")

@@ -6,6 +6,7 @@ gateways and the command line speak to it through ``client``.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from hoonify_router.config import LoadedConfig
     from hoonify_router.supervisor.lifecycle import Limits
 
-__all__ = ["run_supervisor"]
+__all__ = ["RELOAD_SIGNAL", "run_supervisor"]
+
+RELOAD_SIGNAL = signal.SIGUSR1
+"""By which the main process passes SIGHUP on to the supervisor; blocked until the supervisor listens."""
 
 
 def run_supervisor(

@@ -12,11 +12,13 @@ from typing import Any, cast
 
 import msgspec
 
+from hoonify_router.config import Config
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.protocol import FrameReader, FrameTooLarge, encode_frame
 from hoonify_router.supervisor.commands import Commands
 from hoonify_router.supervisor.conversation import GONE, Conversation
 from hoonify_router.supervisor.messages import (
+    Adopted,
     AskStatus,
     EnsureReady,
     FromSupervisor,
@@ -47,6 +49,7 @@ class SupervisorClient:
         role: Who speaks; only gateways count as open doors.
         commands: What the supervisor may ask for.
         uses: Returns the requests that each home has now, and has ever had.
+        on_config: Called before ``on_table`` with the number and the configuration of a generation that is new here.
     """
 
     def __init__(
@@ -57,9 +60,11 @@ class SupervisorClient:
         role: Role = "gateway",
         commands: Commands | None = None,
         uses: Callable[[], Counts] = dict,
+        on_config: Callable[[int, Config], None] | None = None,
     ) -> None:
         self._commands = commands or Commands()
         self._uses = uses
+        self._on_config = on_config
         self.table = RoutingTable(0, ())
         self._path = str(socket_path)
         self._on_table = on_table
@@ -162,8 +167,13 @@ class SupervisorClient:
         await link.joined
         return link
 
-    def _take(self, table: RoutingTable) -> None:
+    def _take(self, table: RoutingTable, config: Config | None) -> None:
         self.table = table
+        try:
+            if config is not None and self._on_config is not None:
+                self._on_config(table.generation, config)
+        except Exception:
+            log.exception("generation %d was not taken over", table.generation)
         try:
             self._on_table(table)
         except Exception:
@@ -188,7 +198,7 @@ class _Link(asyncio.Protocol):
     def __init__(
         self,
         role: Role,
-        on_table: Callable[[RoutingTable], None],
+        on_table: Callable[[RoutingTable, Config | None], None],
         commands: Commands,
         uses: Callable[[], Counts],
     ) -> None:
@@ -220,7 +230,9 @@ class _Link(asyncio.Protocol):
             return
         for frame in frames:
             if isinstance(frame, Table):
-                self._on_table(frame.table)
+                self._on_table(frame.table, frame.config)
+                if frame.config is not None:
+                    self._send(Adopted(frame.table.generation))
                 self._tell_uses()
                 if not self.joined.done():
                     self.joined.set_result(None)

@@ -11,11 +11,13 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from hoonify_router.config import Config
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.protocol import FrameReader, FrameTooLarge, encode_frame
 from hoonify_router.supervisor.commands import Commands
 from hoonify_router.supervisor.conversation import Conversation
 from hoonify_router.supervisor.messages import (
+    Adopted,
     AskStatus,
     EnsureReady,
     HomeStatus,
@@ -48,6 +50,8 @@ class ControlServer:
 
     Attributes:
         uses: What the gateways tell of the homes.
+        table: The newest table.
+        config: The configuration of its generation.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class ControlServer:
         self.commands = commands or Commands()
         self.table = RoutingTable(0, ())
         self.uses = Uses()
+        self.config: Config | None = None
+        self._adopting: asyncio.Future[None] | None = None
         self._ensure_ready = ensure_ready
         self._status = status
         self._on_gateways = on_gateways
@@ -83,11 +89,37 @@ class ControlServer:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: _Member(self), sock=listener)
 
-    def publish(self, table: RoutingTable) -> None:
-        """Send a new table to everyone; who does not read gets the newest one later."""
+    def publish(self, table: RoutingTable, config: Config | None = None) -> None:
+        """Send a new table to everyone; who does not read gets the newest one later.
+
+        Args:
+            table: It.
+            config: The configuration of its generation, if that is new.
+        """
         self.table = table
+        self.config = config or self.config
         for member in tuple(self._members):
             member.tell_table()
+
+    async def adopted(self, patience: float) -> bool:
+        """Wait until all gateways have taken over the newest generation; tell whether they have.
+
+        Args:
+            patience: Seconds to wait.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                while any(one.is_behind for one in self._members):
+                    self._adopting = asyncio.get_running_loop().create_future()
+                    await self._adopting
+        except TimeoutError:
+            return False
+        return True
+
+    def note_adopted(self) -> None:
+        """Look again who has taken over the newest generation."""
+        if self._adopting is not None and not self._adopting.done():
+            self._adopting.set_result(None)
 
     async def ask_gateways(
         self, command: str, arguments: Mapping[str, Any] | Struct | None = None
@@ -130,6 +162,7 @@ class ControlServer:
         """Forget a client that is gone."""
         self._members.discard(member)
         self.uses.forget(member, asyncio.get_running_loop().time())
+        self.note_adopted()
         if member.role == "gateway":
             self._on_gateways(self.gateways)
 
@@ -152,6 +185,7 @@ class _Member(asyncio.Protocol):
 
     def __init__(self, server: ControlServer) -> None:
         self.role = ""
+        self._told = self._adopted = -1
         self.conversation = Conversation(server.commands, self.send, _GATEWAY_GONE)
         self._server = server
         self._reader = FrameReader(msgspec.msgpack.Decoder(ToSupervisor))
@@ -188,11 +222,20 @@ class _Member(asyncio.Protocol):
         self.conversation.end()
         self._server.part(self)
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether it is a gateway that works with an older generation."""
+        return self.role == "gateway" and self._adopted != self._server.table.generation
+
     def tell_table(self) -> None:
         """Send the newest table, now or as soon as the client reads."""
         self._outdated = self._congested
-        if not self._congested:
-            self.send(Table(self._server.table))
+        if self._congested:
+            return
+        server, config = self._server, None
+        if self.role == "gateway" and self._told != server.table.generation:
+            self._told, config = server.table.generation, server.config
+        self.send(Table(server.table, config))
 
     def send(self, frame: msgspec.Struct) -> None:
         """Send one frame, if the client is still there."""
@@ -219,6 +262,9 @@ class _Member(asyncio.Protocol):
         elif isinstance(frame, Used):
             now = asyncio.get_running_loop().time()
             self._server.uses.hear(self, frame.homes, now)
+        elif isinstance(frame, Adopted):
+            self._adopted = frame.generation
+            self._server.note_adopted()
         elif isinstance(frame, AskStatus):
             self.send(self._server.status(frame.call))
         else:

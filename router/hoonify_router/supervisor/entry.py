@@ -15,6 +15,7 @@ from hoonify_router.api import PluginContext
 from hoonify_router.config import LoadedConfig
 from hoonify_router.errors import PluginError
 from hoonify_router.loader import Plugins, explain, load_plugins, names_in, plugin_context
+from hoonify_router.supervisor import RELOAD_SIGNAL
 from hoonify_router.supervisor.console import console_for
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.supervisor import Supervisor
@@ -34,7 +35,9 @@ def supervise(
     limits: Limits,
 ) -> None:
     """Run the supervisor until it is told to stop; see ``run_supervisor``."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # plugins that have started must end
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGTERM, RELOAD_SIGNAL}
+    )  # plugins that have started must end
     try:
         plugins = load_plugins(names_required=plugins_required)
         context = plugin_context(loaded, runtime_dir)
@@ -87,7 +90,8 @@ async def _run(
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    loop.add_signal_handler(RELOAD_SIGNAL, supervisor.reload, "signal")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, RELOAD_SIGNAL})
 
     def orphaned() -> None:
         supervisor.kill()

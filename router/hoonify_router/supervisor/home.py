@@ -29,10 +29,14 @@ class Home(ABC):
         waiting: How many wait for it to be ready.
         expected_load: Seconds that its next load is likely to take, where that is known.
         on_loaded: Called with the home and the seconds that a load has taken.
+        uid: What tells it from all other homes that have its id, before and after it.
+        moving: Whether another home is about to take its place.
     """
 
     def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
         self.plan = plan
+        self.uid = ""
+        self.moving = False
         self.health = Health()
         self.life = Life()
         self.capabilities: Capabilities | None = None
@@ -49,6 +53,11 @@ class Home(ABC):
         self.on_loaded: Callable[[Home, float], None] = _forget
         if plan.always:
             self._wanted.set()
+
+    @property
+    def key(self) -> str:
+        """Return what tells it from all others, as ``HomeView.key`` does."""
+        return self.uid or self.plan.id
 
     @property
     def pid(self) -> int:
@@ -84,6 +93,8 @@ class Home(ABC):
             capabilities=self.capabilities if ready else None,
             starts=life.starts,
             load_seconds=life.load_seconds,
+            uid=self.uid,
+            moving=self.moving,
         )
 
     @property
@@ -143,6 +154,12 @@ class Home(ABC):
     @abstractmethod
     async def run(self) -> None:
         """Live until ``stop`` is called; never raises."""
+
+    def replan(self, plan: HomePlan) -> None:
+        """Take over a plan of the same identity: what may change while the engine runs."""
+        self.plan = plan
+        if plan.always:
+            self._wanted.set()
 
     def stop(self) -> None:
         """Begin to drain, then stop; ``run`` returns when that is done."""

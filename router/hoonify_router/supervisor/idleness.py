@@ -17,12 +17,12 @@ _INTERVAL = 0.5
 def is_busy(home: Home, uses: Uses) -> bool:
     """Tell whether somebody has a request there or waits for it, by gateways and by the engine's own word."""
     at_work = home.health.running or home.health.queued
-    return bool(at_work or home.waiting or uses.in_flight(home.plan.id))
+    return bool(at_work or home.waiting or uses.in_flight(home.key))
 
 
 def last_use(home: Home, uses: Uses) -> float:
     """Return since when a home that is not busy has had nothing to do."""
-    return max(home.life.since, uses.last(home.plan.id))
+    return max(home.life.since, uses.last(home.key))
 
 
 async def stop_what_is_idle(homes: Callable[[], Iterable[Home]], uses: Uses) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from hoonify_router.config import Config
 from hoonify_router.types import Health, HomeView, RoutingTable
 
 Role = Literal["gateway", "cli"]
@@ -45,9 +46,21 @@ class Used(Struct, tag="used"):
 
 
 class Table(Struct, tag="table"):
-    """The newest routing table; sent at once to who joins, then at every change."""
+    """The newest routing table; sent at once to who joins, then at every change.
+
+    Args:
+        table: It.
+        config: The configuration of its generation, to a gateway that has not been told yet.
+    """
 
     table: RoutingTable
+    config: Config | None = None
+
+
+class Adopted(Struct, tag="adopted"):
+    """A gateway has taken over a generation: whatever it begins from now on goes to that one's homes."""
+
+    generation: int
 
 
 class IsReady(Struct, tag="is_ready"):
@@ -132,5 +145,5 @@ class Refused(Struct, tag="refused"):
     retry_after: float | None = None
 
 
-ToSupervisor = Join | EnsureReady | AskStatus | Used | Ask | Noted | Told | Refused
+ToSupervisor = Join | Adopted | EnsureReady | AskStatus | Used | Ask | Noted | Told | Refused
 FromSupervisor = Table | IsReady | IsUnavailable | Status | Ask | Noted | Told | Refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -74,6 +75,25 @@ class HomePlan:
             return {}
         seen = ",".join(map(str, self.home.gpu))
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": seen}
+
+    @property
+    def identity(self) -> str:
+        """Return what tells whether a home that runs is the one that is wanted: whatever its engine was made of.
+
+        Weights, limits, and whether it always runs are no part of it: they change under a running home.
+        """
+        home = self.home
+        made_of = (
+            self.model,
+            self.backend.name,
+            home.url,
+            home.api_key,
+            str(self.environment or self.interpreter),
+            self.options,
+            str(self.base_dir),
+        )
+        encoded = msgspec.json.encode(made_of, order="deterministic")
+        return hashlib.sha256(encoded).hexdigest()[:16]
 
     @property
     def interpreter(self) -> str:
@@ -180,7 +200,7 @@ def _limits(limits: Limits, defaults: BackendDefaults | None) -> Limits:
 def why_unavailable(loaded: LoadedConfig, plan: HomePlan) -> Unavailable | None:
     """Return why a home cannot run here, by a quick look that imports no engine."""
     backend, home = plan.backend, plan.home
-    options = options_for(loaded, home, backend.options)
+    options = msgspec.convert(plan.options, backend.options)
     try:
         refused = backend.check(options, home, plan.base_dir)
     except Exception as exc:

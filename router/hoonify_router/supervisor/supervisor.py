@@ -21,6 +21,8 @@ from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.engine_home import EngineHome
+from hoonify_router.supervisor.fleet import Fleet, check_life
+from hoonify_router.supervisor.generations import History
 from hoonify_router.supervisor.gpus import Gpus
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
@@ -29,8 +31,10 @@ from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.load_times import LoadTimes
 from hoonify_router.supervisor.memory import GpuMemory, NvidiaSmi
 from hoonify_router.supervisor.messages import HomeStatus
+from hoonify_router.supervisor.outcomes import Outcome, Trigger
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
 from hoonify_router.supervisor.room import Room
+from hoonify_router.supervisor.reload import Reloader
 from hoonify_router.supervisor.server_home import ServerHome
 from hoonify_router.supervisor.snapshot import (
     ERRORS,
@@ -39,6 +43,7 @@ from hoonify_router.supervisor.snapshot import (
     read_tallies,
     whole,
 )
+from hoonify_router.supervisor.watch import changes_of
 from hoonify_router.supervisor.worker_home import WorkerHome
 from hoonify_router.tally import traffic_of
 from hoonify_router.types import HomeView, RoutingTable
@@ -48,7 +53,8 @@ log = logging.getLogger(__name__)
 
 SOCKET_NAME = "supervisor.sock"
 _BANNER = "banner"
-_GENERATION = 1
+_GENERATION = "generation"
+_ADOPTION = 60.0  # seconds for a gateway to take over a generation; it takes milliseconds
 _PROGRESS_INTERVAL = 0.2  # news of a load may wait so long; a new state never waits
 _REFRESH_INTERVAL = 1.0  # while a cool-down runs, its rest is told again this often
 _IDLE_INTERVAL = 0.1
@@ -102,23 +108,38 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
+        self._asked: set[asyncio.Future[Outcome]] = set()
         self.commands = Commands()
         self._control = ControlServer(
             self._ensure_ready, self._status, self._gateways_changed, self.commands
         )
         self._add_commands()
         self._load_times = LoadTimes(context.loaded.state_dir)
-        plans = plan_homes(context.loaded, plugins.backends, limits)
+        self._fleet = Fleet(self._take_in)
+        loaded = context.loaded
+        self._reloader = Reloader(
+            self._fleet,
+            loaded,
+            plugins,
+            limits,
+            History(loaded.state_dir, loaded.path),
+            note=runtime_dir / _GENERATION,
+            switch=self._switch,
+            republish=self._publish,
+        )
+        loaded = self._reloader.loaded
+        plans = plan_homes(loaded, plugins.backends, limits)
         memory = memory or NvidiaSmi()
-        server = context.loaded.config.server
+        server = loaded.config.server
         self._room = Room(
-            Budget.of(context.loaded, memory, [plan.claim for plan in plans]),
+            Budget.of(loaded, memory, [plan.claim for plan in plans]),
             memory,
             self._control.uses,
             server.gpu_turn,
             server.gpu_patience,
         )
-        self._homes = {plan.id: self._take_in(plan, n) for n, plan in enumerate(plans)}
+        for plan in plans:
+            self._fleet.current[plan.id] = self._fleet.make(plan)
 
     async def run(self) -> None:
         """Serve until ``stop`` is called, then take everything down.
@@ -128,27 +149,29 @@ class Supervisor:
         """
         self.remove_sockets()  # of an earlier supervisor, which was killed
         await self._control.listen(self._runtime_dir / SOCKET_NAME)
+        self._control.config = self._reloader.loaded.config
         self._publish()
-        lives = [
-            asyncio.create_task(home.run(), name=home.plan.id) for home in self._homes.values()
+        self._fleet.launch(self._fleet.current.values())
+        tasks = [
+            asyncio.create_task(self._reloader.run(), name="reload"),
+            asyncio.create_task(self._watch_file(), name="watch"),
+            asyncio.create_task(
+                stop_what_is_idle(self._homes_now, self._control.uses), name="idle_stop"
+            ),
         ]
-        for life in lives:
-            life.add_done_callback(self._check_life)
-        resting = asyncio.create_task(
-            stop_what_is_idle(self._homes.values, self._control.uses), name="idle_stop"
-        )
-        resting.add_done_callback(self._check_life)
+        for task in tasks:
+            task.add_done_callback(check_life)
         try:
             self._greet_when_settled()
             await self._stopping.wait()
-            resting.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             await self._let_gateways_finish()
-            for home in self._homes.values():
-                home.stop()
-            if lives:
-                await asyncio.wait(lives)
+            await self._fleet.end()
         finally:
-            resting.cancel()
+            for task in tasks:
+                task.cancel()
             self.kill()
             self._console.close()
             if self._publishing is not None:
@@ -169,9 +192,13 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill all engines; they have no time to say goodbye and are not started again."""
-        for home in self._homes.values():
-            home.stop()
-            home.kill()
+        self._fleet.kill()
+
+    def reload(self, how: str, who: str = "") -> None:
+        """Take over what the configuration file says now, in the background."""
+        task = asyncio.ensure_future(self._reloader.reload(Trigger(how, who)))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
 
     def remove_sockets(self) -> None:
         """Remove whatever sockets are in the folder; it is ours alone."""
@@ -257,16 +284,37 @@ class Supervisor:
             for home in self._homes.values()
         ]
 
-    def _check_life(self, life: asyncio.Task[None]) -> None:
-        if not life.cancelled() and (error := life.exception()) is not None:
-            log.critical("%s: its controller failed", life.get_name(), exc_info=error)
+    @property
+    def _homes(self) -> dict[str, Home]:
+        """Return the homes of the table by their ids."""
+        return self._fleet.current
+
+    def _homes_now(self) -> list[Home]:
+        return list(self._homes.values())
+
+    async def _watch_file(self) -> None:
+        """Reload when the file changes, as long as the configuration wants that."""
+        loaded = self._reloader.loaded
+        async for _ in changes_of(loaded.path, loaded.text):
+            if self._reloader.loaded.config.server.watch:
+                self.reload("file")
+
+    async def _switch(self) -> None:
+        """Publish a new generation, and wait until no gateway sends anything to the old one's homes."""
+        self._publish()
+        for home in self._homes.values():
+            self._changed(home)
+        if not await self._control.adopted(_ADOPTION):
+            log.error("a gateway has not taken over generation %d", self._reloader.generation)
 
     # ------------------------------------------------------------ telling
 
     def _changed(self, home: Home) -> None:
         view = home.view
-        new_state = self._told.get(view.id) != view.state
         self._room.look()
+        if self._homes.get(view.id) is not home:
+            return  # it is not in the table yet, or no more
+        new_state = self._told.get(view.id) != view.state
         self._publish_soon(0.0 if new_state else _PROGRESS_INTERVAL)
         self._console.update(view)
         if new_state:
@@ -276,7 +324,8 @@ class Supervisor:
                     ErrorSnapshot(at=time.time(), home=view.id, kind="Failed", what=view.reason)
                 )
             shown = msgspec.structs.replace(view, api_key="")
-            self._plugins.notify("hoonify_backend_event", event=BackendEvent(shown, _GENERATION))
+            event = BackendEvent(shown, self._reloader.generation)
+            self._plugins.notify("hoonify_backend_event", event=event)
             self._greet_when_settled()
 
     def _publish_soon(self, delay: float) -> None:
@@ -290,7 +339,9 @@ class Supervisor:
     def _publish(self) -> None:
         self._publishing = None
         homes = tuple(home.view for home in self._homes.values())
-        self._control.publish(RoutingTable(_GENERATION, homes))
+        reloader = self._reloader
+        table = RoutingTable(reloader.generation, homes, reloader.counts.copy())
+        self._control.publish(table, reloader.loaded.config)
         if any(home.counts_down for home in self._homes.values()):
             self._publish_soon(_REFRESH_INTERVAL)
 
@@ -311,7 +362,7 @@ class Supervisor:
                 self._address,
                 [home.view for home in homes],
                 self._context.announcements,
-                bool(self._context.loaded.config.pipeline),
+                bool(self._reloader.loaded.config.pipeline),
             )
         )
 
@@ -323,12 +374,13 @@ class Supervisor:
         That is when all have left, or when every engine has told, after the stop began, that it has
         nothing to do.
         """
+        everyone = self._fleet.everyone
         patience = max((h.plan.limits.drain_timeout for h in self._homes.values()), default=0.0)
         give_up = self._stop_began + patience
         while self._control.gateways and not self._hurried.is_set():
             now = self._loop.time()
             heard = now - self._stop_began > 2 * _ONE_PRESS
-            if now > give_up or (heard and not any(map(_busy, self._homes.values()))):
+            if now > give_up or (heard and not any(map(_busy, everyone))):
                 return
             await asyncio.sleep(_IDLE_INTERVAL)
 

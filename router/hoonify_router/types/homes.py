@@ -62,6 +62,8 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
         capabilities: Told by the engine once ready.
         starts: How often its engine has been started.
         load_seconds: How long its last start took until it was ready.
+        uid: Which very home this is: the one that takes its place under the same id has another.
+        moving: Whether another home is about to take its place, so that requests wait for that one.
     """
 
     id: str
@@ -81,10 +83,24 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
     capabilities: Capabilities | None = None
     starts: int = 0
     load_seconds: float | None = None
+    uid: str = ""
+    moving: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return what tells it from every other home that is, was or will be."""
+        return self.uid or self.id
 
 
 class RoutingTable(Struct, omit_defaults=True, frozen=True):
-    """All homes of one configuration generation, replaced as a whole, never changed."""
+    """All homes of one configuration generation, replaced as a whole, never changed.
+
+    Args:
+        generation: Which; each change of the configuration that takes effect has the next number.
+        homes: The homes.
+        reloads: How many reloads had which result.
+    """
 
     generation: int
     homes: tuple[HomeView, ...]
+    reloads: dict[str, int] = {}

@@ -31,7 +31,7 @@ Call = Callable[..., Any]
 @pytest.fixture
 def admin(store: DatabaseKeyStore, database: Path) -> KeyAdmin:
     """What answers the requests."""
-    return KeyAdmin(APIKeysSettings(), lambda: DatabaseKeyStore(f"sqlite:///{database}"))
+    return KeyAdmin(APIKeysSettings, lambda: DatabaseKeyStore(f"sqlite:///{database}"))
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_a_database_that_is_away() -> None:
     def fail() -> DatabaseKeyStore:
         raise StoreError("the database /secret/path cannot be used")
 
-    admin = KeyAdmin(APIKeysSettings(), fail)
+    admin = KeyAdmin(APIKeysSettings, fail)
     with pytest.raises(ModelUnavailable) as caught:
         await admin.list(RequestContext("req-1", "GET", "/", {}, "", 0.0), {})
     assert "secret" not in caught.value.message

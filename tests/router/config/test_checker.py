@@ -57,7 +57,7 @@ Problems = Callable[..., list[str]]
         pytest.param(
             GOOD + "server: {colour: red}\n",
             [
-                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, allow_anonymous, ping_interval, gpu_budget, gpu_turn, gpu_patience"
+                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, allow_anonymous, ping_interval, gpu_budget, gpu_turn, gpu_patience, watch"
             ],
             id="unknown-nothing-close",
         ),

@@ -39,18 +39,19 @@ async def test_a_home_without_requests_stops_and_comes_back(supervise: Any) -> N
 
 async def test_a_home_is_not_idle_while_a_gateway_has_a_request_there(supervise: Any) -> None:
     """By the gateway's own count: the engine of such a home may tell nothing."""
-    counts = {"parrot": (1, 1)}
+    counts: dict[str, tuple[int, int]] = {}
     running = await supervise(yaml(more="    idle_stop: 100ms"), uses=lambda: dict(counts))
-    await running.client.ensure_ready("parrot")
     home = running.supervisor._homes["parrot"]
+    counts[home.key] = (1, 1)
+    await running.client.ensure_ready("parrot")
     uses = running.supervisor._control.uses
     async with asyncio.timeout(20):
-        while not uses.in_flight("parrot"):  # noqa: ASYNC110 - told every second
+        while not uses.in_flight(home.key):  # noqa: ASYNC110 - told every second
             await asyncio.sleep(0.05)
     looked = home.life.since
     await asyncio.sleep(1.2)  # more than one look, with nothing to wait for
     assert (home.life.state, home.life.since) == ("ready", looked)
-    counts["parrot"] = (0, 1)
+    counts[home.key] = (0, 1)
     await running.until_state("stopped")
 
 

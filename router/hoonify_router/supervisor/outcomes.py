@@ -1,0 +1,80 @@
+"""What becomes of a reload, as ``status``, log, metric and history tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+Result = Literal["applied", "unchanged", "refused", "failed", "superseded"]
+"""``refused``: the file cannot be served; ``failed``: it can, but a new home did not come up."""
+
+RESULTS: tuple[Result, ...] = ("applied", "unchanged", "refused", "failed", "superseded")
+
+
+class Refusal(Exception):
+    """A new configuration cannot take effect.
+
+    Args:
+        result: What the reload has come to.
+        problems: Why, one line each.
+    """
+
+    def __init__(self, result: Result, problems: Sequence[str]) -> None:
+        super().__init__(result, problems)
+        self.result = result
+        self.problems = tuple(problems)
+
+
+class Trigger(Struct, frozen=True):
+    """Who wants a reload, and how they say so.
+
+    Args:
+        how: ``file``, ``signal``, ``command``, ``admin``, ``rollback``.
+        who: A user's name, a key's id; nothing where nobody knows.
+    """
+
+    how: str
+    who: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.how} ({self.who})" if self.who else self.how
+
+
+class Outcome(Struct, omit_defaults=True, frozen=True):
+    """How one reload ended.
+
+    Args:
+        result: What it came to.
+        generation: Which generation is in force afterwards.
+        trigger: What set it off.
+        at: Unix time of its end.
+        seconds: How long it took.
+        changes: What is different now, one line each.
+        problems: Why it did not take effect, one line each.
+        notes: What else is worth knowing.
+    """
+
+    result: Result
+    generation: int
+    trigger: str = ""
+    at: float = 0.0
+    seconds: float = 0.0
+    changes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Return it as one line."""
+        what = {
+            "applied": f"generation {self.generation} serves",
+            "unchanged": f"nothing to change; generation {self.generation} serves",
+            "refused": f"refused; generation {self.generation} serves on",
+            "failed": f"a new home did not come up; generation {self.generation} serves on",
+            "superseded": "a newer edit has taken its place",
+        }[self.result]
+        lines = self.problems or self.changes
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        return f"{what}: {lines[0].splitlines()[0]}{more}" if lines else what
