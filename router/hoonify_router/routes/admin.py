@@ -16,6 +16,8 @@ from hoonify_router.api import APIRoute, RequestContext, Result
 from hoonify_router.errors import InvalidJSON, InvalidType
 
 ADMIN = "admin"
+CONFLICT = 409
+_FAILED = ("refused", "failed")  # what a reload may come to that leaves everything as it was
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,19 @@ class AdminRoute:
         method: Of HTTP.
         path: After ``/v1/admin/``.
         command: What the supervisor is asked for.
-        patience: Seconds to wait for its answer.
+        patience: Seconds to wait for its answer; ``None`` is as long as it takes.
     """
 
     method: str
     path: str
     command: str
-    patience: float = 90.0
+    patience: float | None = 90.0
 
 
 ADMIN_ROUTES = (
     AdminRoute("GET", "homes", "homes"),
     AdminRoute("GET", "status", "status"),
+    AdminRoute("POST", "reload", "reload", None),
 )
 """All of them."""
 
@@ -73,7 +76,10 @@ async def _answer(
     arguments = dict(given) if route.method == "GET" else _body(ctx)
     who = f"key {ctx.principal.id}" if ctx.principal is not None else ""
     told = await ask(route.command, arguments, who=who, patience=route.patience)
-    return Result({"object": "list", "data": told} if isinstance(told, list) else told)
+    if isinstance(told, list):
+        return Result({"object": "list", "data": told})
+    failed = isinstance(told, dict) and told.get("result") in _FAILED
+    return Result(told, CONFLICT if failed else 200)
 
 
 def _body(ctx: RequestContext) -> dict[str, Any]:

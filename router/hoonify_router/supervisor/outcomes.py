@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hoonify_router.types.status import ReloadSnapshot
+
 Result = Literal["applied", "unchanged", "refused", "failed", "superseded"]
 """``refused``: the file cannot be served; ``failed``: it can, but a new home did not come up."""
 
@@ -42,39 +44,24 @@ class Trigger(Struct, frozen=True):
         return f"{self.how} ({self.who})" if self.who else self.how
 
 
-class Outcome(Struct, omit_defaults=True, frozen=True):
-    """How one reload ended.
-
-    Args:
-        result: What it came to.
-        generation: Which generation is in force afterwards.
-        trigger: What set it off.
-        at: Unix time of its end.
-        seconds: How long it took.
-        changes: What is different now, one line each.
-        problems: Why it did not take effect, one line each.
-        notes: What else is worth knowing.
-    """
-
-    result: Result
-    generation: int
-    trigger: str = ""
-    at: float = 0.0
-    seconds: float = 0.0
-    changes: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+class Outcome(ReloadSnapshot, kw_only=True, frozen=True):
+    """How one reload ended."""
 
     @property
-    def summary(self) -> str:
-        """Return it as one line."""
-        what = {
+    def headline(self) -> str:
+        """Return what it came to."""
+        return {
             "applied": f"generation {self.generation} serves",
             "unchanged": f"nothing to change; generation {self.generation} serves",
             "refused": f"refused; generation {self.generation} serves on",
             "failed": f"a new home did not come up; generation {self.generation} serves on",
             "superseded": "a newer edit has taken its place",
         }[self.result]
+
+    @property
+    def summary(self) -> str:
+        """Return it as one line, with the first change or problem."""
+        what = self.headline
         lines = self.problems or self.changes
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         return f"{what}: {lines[0].splitlines()[0]}{more}" if lines else what

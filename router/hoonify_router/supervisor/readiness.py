@@ -44,8 +44,8 @@ def refuse_what_cannot_run(loaded: LoadedConfig, difference: Difference[Home]) -
     able = {home.plan.model for home in difference.stopped if home.life.state != "unavailable"}
     problems = []
     for plan in difference.started:
-        why = why_unavailable(loaded, plan) if plan.model in able else None
-        if why is not None:
+        why = why_unavailable(loaded, plan)  # of all: it may take a moment, and is remembered
+        if why is not None and plan.model in able:
             told = f"models.{plan.model}: cannot run here: {why.reason} {why.detail}".rstrip()
             problems.append(loaded.locate(told))
     if problems:

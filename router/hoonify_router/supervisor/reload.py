@@ -45,7 +45,7 @@ class Reloader:
         history: Keeps the generations.
         note: Where the number of the generation in force is written down: a supervisor that was killed goes on there.
         switch: Tells all gateways of the generation that is in force now, and waits until each has taken it over.
-        republish: Tells gateways that homes have changed.
+        tell: Called when a reload has ended.
 
     Attributes:
         generation: Number of the configuration that is in force.
@@ -63,7 +63,7 @@ class Reloader:
         *,
         note: Path,
         switch: Callable[[], Awaitable[None]],
-        republish: Callable[[], object],
+        tell: Callable[[Outcome], object],
     ) -> None:
         self._judge = Judge(plugins)
         self._now = self._judge.first(loaded)
@@ -75,7 +75,7 @@ class Reloader:
         self._history = history
         self._note = note
         self._switch = switch
-        self._republish = republish
+        self._told = tell
         self._news = asyncio.Event()
         self._waiting: list[tuple[Trigger, asyncio.Future[Outcome]]] = []
         self._seen: str | None = None
@@ -164,20 +164,20 @@ class Reloader:
             log.exception("the reload failed")
             result, problems = "failed", (f"a bug of the router: {type(bug).__name__}: {bug}",)
         outcome = Outcome(
-            result,
-            self.generation,
-            str(trigger),
-            time.time(),
-            time.monotonic() - began,
-            tuple(changes),
-            problems,
+            result=result,
+            generation=self.generation,
+            trigger=str(trigger),
+            at=time.time(),
+            seconds=round(time.monotonic() - began, 3),
+            changes=tuple(changes),
+            problems=problems,
         )
         healed = self.last is not None and self.last.problems  # the file is what serves again
         if result != "unchanged" or trigger.how != "file" or healed:
             self._count(result)
             self.last = outcome
             self._tell(outcome)
-            self._republish()
+            self._told(outcome)
         return outcome
 
     async def _take_over(self, text: str, trigger: Trigger) -> list[str]:

@@ -33,8 +33,9 @@ from hoonify_router.supervisor.memory import GpuMemory, NvidiaSmi
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.outcomes import Outcome, Trigger
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
-from hoonify_router.supervisor.room import Room
 from hoonify_router.supervisor.reload import Reloader
+from hoonify_router.supervisor.reload_commands import ReloadCommands
+from hoonify_router.supervisor.room import Room
 from hoonify_router.supervisor.server_home import ServerHome
 from hoonify_router.supervisor.snapshot import (
     ERRORS,
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 SOCKET_NAME = "supervisor.sock"
 _BANNER = "banner"
 _GENERATION = "generation"
+_RELOAD = "reload"
 _ADOPTION = 60.0  # seconds for a gateway to take over a generation; it takes milliseconds
 _PROGRESS_INTERVAL = 0.2  # news of a load may wait so long; a new state never waits
 _REFRESH_INTERVAL = 1.0  # while a cool-down runs, its rest is told again this often
@@ -125,8 +127,9 @@ class Supervisor:
             History(loaded.state_dir, loaded.path),
             note=runtime_dir / _GENERATION,
             switch=self._switch,
-            republish=self._publish,
+            tell=self._reloaded,
         )
+        ReloadCommands(self._reloader).add_to(self.commands)
         loaded = self._reloader.loaded
         plans = plan_homes(loaded, plugins.backends, limits)
         memory = memory or NvidiaSmi()
@@ -222,13 +225,14 @@ class Supervisor:
         )
         gateways = read_tallies(told)
         sum_of_all = whole(gateways)
-        loaded = self._context.loaded
+        loaded = self._reloader.loaded
         return Snapshot(
             version=__version__,
             at=time.time(),
             config=loaded.name or str(loaded.path),
             address=self._address,
             generation=self._control.table.generation,
+            reload=self._reloader.last,
             uptime=round(self._loop.time() - self._began, 1),
             gateways=self._control.gateways,
             gateways_heard=len(gateways),
@@ -308,6 +312,13 @@ class Supervisor:
             log.error("a gateway has not taken over generation %d", self._reloader.generation)
 
     # ------------------------------------------------------------ telling
+
+    def _reloaded(self, outcome: Outcome) -> None:
+        """Tell everyone how a reload has ended."""
+        self.notes.pop(_RELOAD, None)
+        if outcome.problems:
+            self.notes[_RELOAD] = f"the last reload: {outcome.summary}"
+        self._publish()
 
     def _changed(self, home: Home) -> None:
         view = home.view

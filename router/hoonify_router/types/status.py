@@ -146,6 +146,29 @@ class ErrorSnapshot(Struct, kw_only=True):
     what: str
 
 
+class ReloadSnapshot(Struct, kw_only=True, frozen=True):
+    """How the last reload of the configuration ended.
+
+    Args:
+        result: What it came to. ``refused``: the file cannot be served; ``failed``: it can, but a new home did not
+            come up; after both, the generation before serves on.
+        generation: Which one is in force since.
+        trigger: What set it off, and who.
+        at: When it ended, in seconds since 1970.
+        seconds: How long it took.
+        changes: What has changed, one line each.
+        problems: Why it did not take effect, one line each.
+    """
+
+    result: Literal["applied", "unchanged", "refused", "failed", "superseded"]
+    generation: int
+    trigger: str = ""
+    at: float = 0.0
+    seconds: float = 0.0
+    changes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 class Snapshot(Struct, kw_only=True):
     """The whole router.
 
@@ -164,6 +187,7 @@ class Snapshot(Struct, kw_only=True):
         notes: What else an operator should know, such as why the last reload was refused.
         traffic: Of all models, in the last minute.
         in_flight: Requests at all homes now.
+        reload: How the last reload ended; ``null`` where there was none.
     """
 
     version: str
@@ -180,6 +204,7 @@ class Snapshot(Struct, kw_only=True):
     notes: list[str] = []
     traffic: Traffic = field(default_factory=Traffic)
     in_flight: int = 0
+    reload: ReloadSnapshot | None = None
 
 
 class HomeTally(Struct, kw_only=True):
