@@ -52,6 +52,11 @@ class Opened:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+def _fair_share(pages: int, slots: int) -> int:
+    """Return how many pages an answer takes ahead: so few that all slots have some, so many that it rarely asks again."""
+    return max(1, min(8, pages // slots))
+
+
 def _end_process() -> None:
     """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
     os._exit(70)
@@ -112,7 +117,11 @@ class ExllamaEngine(Engine[ExllamaOptions]):
         )
         self._desk = Desk(
             reader,
-            ExllamaStepper(opened.generator, answer_pages=options.answer_pages, log=log),
+            ExllamaStepper(
+                opened.generator,
+                answer_pages=options.answer_pages or _fair_share(limits.pages, opened.slots),
+                log=log,
+            ),
             lambda job: job,
             slots=opened.slots,
             max_waiting=options.max_waiting,

@@ -61,13 +61,12 @@ class ExllamaOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
         ),
     ] = 2048
     answer_pages: Annotated[
-        int,
+        Annotated[int, Meta(ge=1)] | None,
         _says(
             "Pages of 256 tokens that an answer takes ahead; when they are full, it takes as many again."
-            " Fewer let more answers run at once.",
-            ge=1,
+            " Default: a slot's share of the cache, at most 8."
         ),
-    ] = 8
+    ] = None
     max_waiting: Annotated[
         int,
         _says(

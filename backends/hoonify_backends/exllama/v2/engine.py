@@ -34,7 +34,7 @@ class ExLlamaV2Engine(ExllamaEngine):
         progress: ProgressCallback,
     ) -> Opened:
         """Load the model; see ``ExllamaEngine.open``."""
-        require_cuda()
+        self.require_gpu()
         progress("importing ExLlamaV2 (the first time its kernels are compiled, for minutes)", 0, 0)
         from exllamav2 import ExLlamaV2, ExLlamaV2Config, ExLlamaV2Tokenizer
 
@@ -46,13 +46,34 @@ class ExLlamaV2Engine(ExllamaEngine):
             def loaded(done: int, total: int) -> None:
                 progress("loading weights", done, total)
 
-            cache = load_weights(model, options, limits, loaded)
+            cache = self.load_weights(model, options, limits, loaded)
             tokenizer = ExLlamaV2Tokenizer(config)
         return dataclasses.replace(
             make_generator(model, cache, tokenizer, options),
             device=devices_of(cache.all_tensors()),
             memory_bytes=memory_in_use(),
         )
+
+    def require_gpu(self) -> None:
+        """Look whether there is one."""
+        require_cuda()
+
+    def load_weights(
+        self,
+        model: Any,
+        options: ExllamaOptions,
+        limits: Limits,
+        loaded: Callable[[int, int], None],
+    ) -> Any:
+        """Load a model and return its cache.
+
+        Args:
+            model: ExLlamaV2's model, without weights.
+            options: The home's options.
+            limits: How large the cache is.
+            loaded: Called after each module.
+        """
+        return load_weights(model, options, limits, loaded)
 
 
 def set_limits(config: Any, options: ExllamaOptions, limits: Limits) -> None:
@@ -66,14 +87,7 @@ def set_limits(config: Any, options: ExllamaOptions, limits: Limits) -> None:
 def load_weights(
     model: Any, options: ExllamaOptions, limits: Limits, loaded: Callable[[int, int], None]
 ) -> Any:
-    """Load a model and return its cache.
-
-    Args:
-        model: ExLlamaV2's model, without weights.
-        options: The home's options.
-        limits: How large the cache is.
-        loaded: Called after each module.
-    """
+    """Load a model onto GPUs and return its cache; see ``ExLlamaV2Engine.load_weights``."""
     import exllamav2
 
     kinds = {

@@ -1,0 +1,112 @@
+"""A Llama in plain torch on a CPU, in the place of ExLlamaV2's forward pass; its keys and values lie in the real cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.backends.exllama.ring_two.package import torch
+
+
+class PlainLlama:
+    """The layers of a Llama, each step from scratch where a kernel would be clever.
+
+    Args:
+        config: ExLlamaV2's own, as it read the model's folder.
+    """
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        from safetensors.torch import load_file
+
+        [file] = Path(config.model_dir).glob("*.safetensors")
+        self._weights = {name: one.float() for name, one in load_file(str(file)).items()}
+        half = config.head_dim // 2
+        self._rates = config.rotary_embedding_base ** -(torch.arange(half) / half)
+        self.failures: list[Exception] = []
+        self.calls: list[tuple[int, int]] = []  # rows and tokens of each
+
+    @torch.inference_mode()
+    def forward_chunk(
+        self,
+        input_ids: torch.Tensor,
+        attn_params: Any,
+        cache: Any,
+        preprocess_only: bool = False,
+        **rest: Any,
+    ) -> dict[str, torch.Tensor]:
+        """Read tokens into the cache, and return the scores after each unless ``preprocess_only``."""
+        self.calls.append(tuple(input_ids.shape))
+        if self.failures:
+            raise self.failures.pop(0)
+        rows, length = input_ids.shape
+        places = self._places(attn_params, rows, length, cache)
+        hidden = self._weights["model.embed_tokens.weight"][input_ids]
+        for layer in range(self.config.num_hidden_layers):
+            hidden = self._layer(layer, hidden, places, cache)
+        if preprocess_only:
+            return {}
+        hidden = self._norm(hidden, "model.norm.weight")
+        head = self._weights.get("lm_head.weight", self._weights["model.embed_tokens.weight"])
+        scores = hidden @ head.T
+        padding = -scores.shape[-1] % 32
+        return {"logits": torch.nn.functional.pad(scores, (0, padding))}
+
+    def _places(
+        self, params: Any, rows: int, length: int, cache: Any
+    ) -> list[tuple[torch.Tensor, int]]:
+        """Return for each row the places of all its tokens in the cache, and how many of these are old."""
+        if not hasattr(params, "block_index"):
+            old = params.past_len
+            return [(torch.arange(old + length), old)] * rows
+        size = params.page_size
+        found = []
+        for row in range(rows):
+            old = int(params.cache_seqlens[row])
+            tokens = torch.arange(old + length)
+            pages = params.block_index[row].long()
+            found.append((pages[tokens // size] * size + tokens % size, old))
+        return found
+
+    def _layer(
+        self, layer: int, hidden: torch.Tensor, places: list[tuple[torch.Tensor, int]], cache: Any
+    ) -> torch.Tensor:
+        name = f"model.layers.{layer}"
+        normed = self._norm(hidden, f"{name}.input_layernorm.weight")
+        heads, size = self.config.num_attention_heads, self.config.head_dim
+        queries, keys, values = (
+            self._linear(normed, f"{name}.self_attn.{kind}_proj").unflatten(-1, (-1, size))
+            for kind in "qkv"
+        )
+        stored_keys, stored_values = cache.key_states[layer][0], cache.value_states[layer][0]
+        attended = torch.empty_like(queries)
+        for row, (where, old) in enumerate(places):
+            angles = torch.arange(old, len(where))[:, None, None] * self._rates
+            stored_keys[where[old:]] = _turn(keys[row], angles).half()
+            stored_values[where[old:]] = values[row].half()
+            all_keys, all_values = (
+                stored[where].float().repeat_interleave(heads // keys.shape[-2], 1).transpose(0, 1)
+                for stored in (stored_keys, stored_values)
+            )
+            seen = torch.arange(len(where))[None] <= torch.arange(old, len(where))[:, None]
+            attended[row] = torch.nn.functional.scaled_dot_product_attention(
+                _turn(queries[row], angles).transpose(0, 1), all_keys, all_values, attn_mask=seen
+            ).transpose(0, 1)
+        hidden = hidden + self._linear(attended.flatten(-2), f"{name}.self_attn.o_proj")
+        normed = self._norm(hidden, f"{name}.post_attention_layernorm.weight")
+        gate, up = (self._linear(normed, f"{name}.mlp.{kind}_proj") for kind in ("gate", "up"))
+        return hidden + self._linear(torch.nn.functional.silu(gate) * up, f"{name}.mlp.down_proj")
+
+    def _linear(self, hidden: torch.Tensor, name: str) -> torch.Tensor:
+        return hidden @ self._weights[f"{name}.weight"].T
+
+    def _norm(self, hidden: torch.Tensor, name: str) -> torch.Tensor:
+        scale = hidden.pow(2).mean(-1, keepdim=True).add(self.config.norm_eps).rsqrt()
+        return hidden * scale * self._weights[name]
+
+
+def _turn(heads: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Turn the two halves of each head by their positions' angles."""
+    first, second = heads.chunk(2, -1)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)

@@ -1,0 +1,55 @@
+"""A stand-in for ExLlamaV2's compiled extension: what its scheduler, its cache and its sampler call on a CPU.
+
+ExLlamaV2 imports a module of this name before it thinks of compiling one, so the package itself runs as it is. A
+function that is not here needs a GPU, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_GREEDY_BELOW = 0.01
+
+
+def count_match(a: torch.Tensor, b: torch.Tensor, most: int) -> int:
+    """Return how many first tokens of two rows are the same."""
+    size = min(int(most), a.shape[-1], b.shape[-1])
+    for place in range(size):
+        if a[0, place] != b[0, place]:
+            return place
+    return size
+
+
+def cache_rotate(cache: torch.Tensor, order: torch.Tensor, buffer: torch.Tensor) -> None:
+    """Let each page named take the content of the next one named, the last one that of the first."""
+    pages = order.tolist()
+    cache[pages] = cache[[*pages[1:], pages[0]]].clone()
+
+
+def fast_fill_cpu_ones_bool(mask: torch.Tensor) -> None:
+    """Let all tokens through."""
+    mask.fill_(True)
+
+
+def sample_basic(logits: torch.Tensor, temperature: float, top_k: int, *rest: Any) -> list[float]:
+    """Take the likeliest token: all that a sampler is asked for whose choice is made already."""
+    if not (temperature < _GREEDY_BELOW or top_k == 1):
+        raise NotImplementedError("this stand-in takes the likeliest token only")
+    out_tokens, out_probs = rest[6:8]
+    for row in range(logits.shape[0]):
+        out_tokens[row, 0] = logits[row, 0].argmax()
+        out_probs[row, 0] = 1.0
+    return []
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name.startswith("__"):
+        raise AttributeError(name)
+
+    def needs_gpu(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"{name} of the compiled extension was called: it needs a GPU")
+
+    return needs_gpu
