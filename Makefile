@@ -1,13 +1,14 @@
 # `make help` lists the targets. Works with GNU make 3.81 and later, on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev test test-all lint bench docs lock clean
+.PHONY: help install serve dev test test-all test-exllama test-gpu exllama lint bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 DEFAULT := $(VENV)/.installed-default
 DEV := $(VENV)/.installed-dev
 INPUTS := pyproject.toml requirements/install.py
+EXLLAMA := .venv-exllama
 
 # A folder that was moved or copied, or whose Python is gone, starts over.
 STALE := $(shell if [ -f $(DEFAULT) ] && { [ ! -x $(BIN)/python ] || ! grep -qxF "$(CURDIR)" $(DEFAULT); }; then rm -rf $(VENV); fi)
@@ -16,11 +17,13 @@ STALE := $(shell if [ -f $(DEFAULT) ] && { [ ! -x $(BIN)/python ] || ! grep -qxF
 PYTHON :=
 # Tests run on all cores, a file's tests on one; `make test PARALLEL=` runs them one after the other.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Interpreters of engines' environments, with pytest in them, for `make test-gpu`.
+GPU_PYTHONS :=
 # More arguments for the command behind `serve`, `test`, `test-all`, `bench`.
 ARGS :=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 install: $(DEFAULT) ## make .venv with all that the CPU default needs
 	@:
@@ -36,6 +39,18 @@ test: $(DEV) ## run the default tests
 
 test-all: $(DEV) ## run every test, the slow ones too
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+test-exllama: exllama ## run the tests of the ExLlama backends on the real package, on the CPU
+	@$(EXLLAMA)/bin/python -m pytest -n 2 --dist loadfile tests/backends/exllama/ring_two $(ARGS)
+
+test-gpu: $(DEV) ## run the tests that need a GPU, here and by GPU_PYTHONS; see docs/gpu-runs
+	@for python in $(BIN)/python $(GPU_PYTHONS); do \
+		echo "== $$python"; \
+		PYTHONPATH=router:backends:plugins $$python -m pytest -m gpu tests/backends $(ARGS) || [ $$? = 5 ] || exit 1; \
+	done
+
+exllama: $(EXLLAMA)/.installed # the environment of test-exllama
+	@:
 
 lint: $(DEV) ## check style, types and layers
 	@$(BIN)/ruff check .
@@ -53,7 +68,7 @@ lock: $(DEV) ## lock what pyproject.toml asks for: make lock ARGS=--upgrade take
 	@$(BIN)/tox run -q -e lock -- $(ARGS)
 
 clean: ## remove .venv and everything built; keys and other state in config/var stay
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(EXLLAMA) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -66,3 +81,9 @@ $(DEFAULT): requirements/default.txt $(INPUTS) | $(BIN)/python
 $(DEV): requirements/dev.txt requirements/models-test.txt $(INPUTS) | $(BIN)/python
 	@$(BIN)/python requirements/install.py requirements/dev.txt requirements/models-test.txt
 	@echo $(CURDIR) > $(DEFAULT); echo $(CURDIR) > $@
+
+$(EXLLAMA)/.installed: requirements/exllama-test.txt
+	@sh requirements/make-venv $(EXLLAMA) $(PYTHON)
+	@$(EXLLAMA)/bin/python -m pip install --quiet --no-deps --requirement requirements/exllama-test.txt
+	@$(EXLLAMA)/bin/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'checkout.pth').write_text('$(CURDIR)/router\n$(CURDIR)/backends\n')"
+	@touch $@
