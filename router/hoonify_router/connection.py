@@ -12,10 +12,14 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 from sanic.server.protocols.http_protocol import HttpProtocol
 
+from hoonify_router.gateway import Gateway
 from hoonify_router.reply import Reply
+from hoonify_router.short_way import PATH, PlainChat, read_plain_chat
 
 LINGER = 5.0
 """Seconds that a client has to read a refusal that came while it was still sending."""
+
+_MOST_HELD = 64 * 1024  # bytes of further requests that wait for an answer; then no more is read
 
 
 class ClientProtocol(HttpProtocol):
@@ -24,15 +28,21 @@ class ClientProtocol(HttpProtocol):
     A client that is refused while it sends, as with a body that is too large, reads the answer only after
     it has sent everything; a socket closed over unread bytes is reset, and the answer is lost with it. So
     what still comes is thrown away for a while before such a connection is closed.
+
+    Plain chats go the short way (``short_way.py``), past Sanic, whose own task waits for its next request
+    meanwhile; so what comes after such a chat is kept from it until the answer is out.
     """
 
-    __slots__ = ("_conversation", "_goodbye", "reply")
+    __slots__ = ("_conversation", "_goodbye", "_held", "_short", "reply")
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.reply: Reply | None = None
         self._conversation: Any = None
         self._goodbye: asyncio.TimerHandle | None = None
+        self._http: Any = None
+        self._short: asyncio.Task[None] | None = None
+        self._held = b""
 
     def _setup_connection(self, *args: Any, **more: Any) -> None:
         super()._setup_connection(*args, **more)  # type: ignore[no-untyped-call]
@@ -57,12 +67,63 @@ class ClientProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends, or throw it away after a refusal."""
-        if self._goodbye is None:
-            super().data_received(data)
+        if self._goodbye is not None:
+            return
+        if self._short is not None:
+            self._held += data
+            if len(self._held) > _MOST_HELD and self.transport is not None:
+                self.transport.pause_reading()
+            return
+        http = self._http
+        if http is not None and http.stage is Stage.IDLE and not self.recv_buffer:
+            chat = read_plain_chat(data, http.HEADER_MAX_SIZE, self.request_max_size)
+            if chat is not None:
+                self._short = self.loop.create_task(self._answer(chat))
+                return
+        super().data_received(data)
+
+    # ------------------------------------------------------------ the short way
+
+    async def _answer(self, chat: PlainChat) -> None:
+        """Take a plain chat to the pipeline, as the route of all other chats does."""
+        gateway: Gateway = self.app.ctx.gateway
+        assert self.transport is not None
+        ctx = gateway.new_context("POST", PATH, chat.headers, self.conn_info, chat.body)
+        reply = Reply(self.transport, ctx.response_headers)
+        self.reply = reply
+        if not self._can_write.is_set():
+            reply.pause()
+        try:
+            await gateway.pipeline.infer(ctx, reply, "chat")
+        except asyncio.CancelledError:  # the client has left, or the door closes
+            reply.keep_alive = False
+        finally:
+            self.reply = self._short = None
+            self._go_on(reply.keep_alive)
+
+    def _go_on(self, keep_alive: bool) -> None:
+        """Be free for the next request, which may have come already."""
+        self._time = monotonic()  # or a long stream would look like a long idle connection
+        held, self._held = self._held, b""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if not keep_alive:
+            self.transport.close()
+        elif held:
+            self.transport.resume_reading()
+            self.data_received(held)
+
+    def close_if_idle(self) -> bool:
+        """Close the connection unless a request is under way."""
+        return self._short is None and super().close_if_idle()
+
+    # ------------------------------------------------------------ what the client does
 
     def check_timeouts(self) -> None:
         """Look whether the client keeps us waiting; Sanic itself does not while a body is to come."""
         http: Any = self._http
+        if self._short is not None:
+            self._time = monotonic()  # Sanic would take the connection for an idle one
         waits = http is not None and http.stage is Stage.HANDLER and http.request_body
         if self._task and waits and monotonic() - self._time > self.request_timeout:
             http.exception = RequestTimeout()
@@ -90,6 +151,8 @@ class ClientProtocol(HttpProtocol):
             reply.lost()
         if self._goodbye is not None:
             self._goodbye.cancel()
+        if self._short is not None:
+            self._short.cancel()
         super().connection_lost(exc)  # type: ignore[no-untyped-call]
 
 

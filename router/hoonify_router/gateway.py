@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sanic.models.server_types import ConnInfo
 from sanic.request import Request
 
 from hoonify_router.adapters.base import Adapter
@@ -80,16 +81,27 @@ class Gateway:
         self.pipeline = Pipeline(middleware, catalog, serving, self.shaper, self.access)
 
     def context(self, request: Request, body: bytes = b"") -> RequestContext:
+        """Return a new request's context, as Sanic has read it."""
+        return self.new_context(
+            request.method, request.path, request.headers, request.conn_info, body
+        )
+
+    def new_context(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        connection: ConnInfo | None,
+        body: bytes,
+    ) -> RequestContext:
         """Return a new request's context; its id is on every answer, errors included."""
-        headers = request.headers
         request_id = self.names.request_id(headers.get("x-request-id"))
-        peer = request.conn_info.client_ip if request.conn_info is not None else ""
         ctx = RequestContext(
             request_id=request_id,
-            method=request.method,
-            path=request.path,
+            method=method,
+            path=path,
             headers=headers,
-            remote=peer,
+            remote=connection.client_ip if connection is not None else "",
             started=time.perf_counter(),
             body=body,
         )

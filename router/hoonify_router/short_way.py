@@ -1,0 +1,58 @@
+"""The short way of a plain chat, from the bytes of the socket past Sanic's reading of requests.
+
+Nearly every request of a busy router looks the same: ``POST /v1/chat/completions`` with a few ordinary headers and a
+body that arrived whole. To read it here costs a fifth of what a Sanic request, its route and its response cost. Whatever
+is unusual in any way is none of ours, and Sanic reads it as it reads everything else: what a request *means* is decided
+behind both ways, by the same pipeline on the same context, so the two never answer differently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+PATH = "/v1/chat/completions"
+_BEGINNING = f"POST {PATH} HTTP/1.1\r\n".encode()
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNUSUAL = frozenset({"transfer-encoding", "expect", "upgrade"})
+
+
+class PlainChat(NamedTuple):
+    """A request that may go the short way; names of headers are in lower case."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+def read_plain_chat(data: bytes, most_head: int, most_body: int) -> PlainChat | None:
+    """Return the request that ``data`` is, ``None`` where it is unusual, more or less than one.
+
+    Args:
+        data: What a connection without a request under way has received.
+        most_head: Bytes that a head may have.
+        most_body: Bytes that a body may have.
+    """
+    if not data.startswith(_BEGINNING):
+        return None
+    end = data.find(b"\r\n\r\n")
+    if not 0 < end < most_head:
+        return None
+    head = data[len(_BEGINNING) : end]
+    if not head.isascii():
+        return None
+    headers: dict[str, str] = {}
+    for line in head.decode("ascii").split("\r\n"):
+        name, colon, value = line.partition(":")
+        name = name.lower()
+        if not colon or name in headers or not _NAME.fullmatch(name):
+            return None
+        headers[name] = value.lstrip()
+    if not _UNUSUAL.isdisjoint(headers):
+        return None
+    if headers.get("connection", "keep-alive").lower() != "keep-alive":
+        return None
+    length = headers.get("content-length", "")
+    body = data[end + 4 :]
+    if not length.isdecimal() or int(length) != len(body) or len(body) > most_body:
+        return None
+    return PlainChat(headers, body)
