@@ -253,6 +253,7 @@ def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
             vitals=vitals,
             middleware=standing,
             latest=in_force.read,
+            ask=lambda command, arguments, who: client.ask(command, arguments, who=who),
         )
         middleware = build_pipeline(plugins, loaded, context)
         balancers = build_balancers(plugins, loaded)

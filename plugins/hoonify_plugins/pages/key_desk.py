@@ -67,7 +67,7 @@ class KeyDesk:
     @property
     def settings(self) -> APIKeysSettings:
         """Return the plans that there are."""
-        return key_settings_in(self._context.loaded)
+        return key_settings_in(self._context.current)
 
     def may_make(self, visitor: Visitor) -> bool:
         """Tell whether a visitor may make and revoke keys."""

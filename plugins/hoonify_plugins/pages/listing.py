@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from hoonify_router.api import HomeVitals, ModelConfig
 
@@ -21,6 +21,23 @@ _MOODS: dict[str, Mood] = {
     "failed": "bad",
     "unavailable": "bad",
 }
+
+
+def mood(state: str) -> Mood:
+    """Return how a state is to be painted."""
+    return _MOODS.get(state, "idle")
+
+
+def words_of(home: Mapping[str, Any]) -> str:
+    """Return the state of a home in the supervisor's snapshot, as admins read it."""
+    if home.get("held"):
+        return f"{home['state']}, out of service"
+    if home["state"] == "stopped" and not home["always"]:
+        return "loads on demand"
+    loading = home.get("loading")
+    if home["state"] == "loading" and loading and loading["total"]:
+        return f"loading {min(loading['done'] / loading['total'], 1):.0%}"
+    return str(home["state"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +59,7 @@ class Condition:
     @property
     def mood(self) -> Mood:
         """Return how it is to be painted."""
-        return _MOODS.get(self.state, "idle")
+        return mood(self.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,12 +123,12 @@ class Manual:
             "embeds": any("embedding" in one.tasks for one in listed),
             "errors": refusals(),
             "limit_headers": _LIMIT_HEADERS,
-            "limited": "rate_limits" in self._site.context.loaded.config.pipeline,
+            "limited": "rate_limits" in self._site.context.current.config.pipeline,
         }
         return self._site.render("docs.html", values).encode()
 
     def _openapi(self, address: str) -> bytes:
-        config = self._site.context.loaded.config
+        config = self._site.context.current.config
         told = description(
             title=self._site.settings.title,
             address=address,

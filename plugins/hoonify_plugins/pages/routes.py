@@ -10,6 +10,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from hoonify_plugins.pages.assets import PATH
+from hoonify_plugins.pages.console import Console
 from hoonify_plugins.pages.dashboard import Dashboard
 from hoonify_plugins.pages.key_desk import KeyDesk
 from hoonify_plugins.pages.latency import LatencyReader
@@ -45,6 +46,7 @@ def routes(settings: PagesSettings, context: PluginContext) -> list[Route]:
         *SignIn(site, visitors).routes(),
         *Dashboard(site, visitors, book, KeyDesk(context)).routes(),
         *Playground(site, visitors).routes(),
+        *Console(site, visitors).routes(),
     ]
 
 

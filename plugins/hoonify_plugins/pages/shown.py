@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
@@ -34,6 +35,11 @@ def price(amount: float) -> str:
     if amount == 0 or amount >= 0.01:
         return f"{amount:,.2f}".replace(",", "\u202f")
     return f"{amount:.6f}".rstrip("0")
+
+
+def moment(at: float) -> str:
+    """Return a moment in Unix seconds as ISO 8601, UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds(value: float | None) -> str:

@@ -12,7 +12,8 @@ from sanic.response import HTTPResponse
 
 from hoonify_plugins.pages import shown
 from hoonify_plugins.pages.assets import Assets
-from hoonify_plugins.pages.listing import Entry, entries
+from hoonify_plugins.pages.deeds import deeds_for
+from hoonify_plugins.pages.listing import Entry, entries, mood, words_of
 from hoonify_plugins.pages.settings import PagesSettings
 from hoonify_router.api import PluginContext
 
@@ -64,13 +65,17 @@ class Site:
             price=shown.price,
             number=shown.number,
             seconds=shown.seconds,
+            moment=shown.moment,
+            mood=mood,
+            state_words=words_of,
+            deeds=deeds_for,
         )
 
     # ------------------------------------------------------------ what the pages tell
 
     def entries(self) -> list[Entry]:
         """Return the catalog as it is now."""
-        return entries(self.context.loaded.config.models, self.context.vitals().homes)
+        return entries(self.context.current.config.models, self.context.vitals().homes)
 
     @property
     def generation(self) -> int:

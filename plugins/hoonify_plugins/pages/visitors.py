@@ -55,7 +55,8 @@ class Visitor:
         return scope in self.record.scopes
 
 
-Handler = Callable[[Request, Visitor], Awaitable[HTTPResponse]]
+Handler = Callable[..., Awaitable[HTTPResponse | None]]
+"""``await handler(request, visitor)``; ``None`` where it has sent everything itself."""
 
 
 class Visitors:
@@ -98,9 +99,7 @@ class Visitors:
             record = keys.record_of(digest)
         return None if record is None else Visitor(record, token)
 
-    def only(
-        self, handler: Handler, *, scope: str | None = None
-    ) -> Callable[..., Awaitable[HTTPResponse]]:
+    def only(self, handler: Handler, *, scope: str | None = None) -> Handler:
         """Return a Sanic handler that lets visitors pass to ``handler``; a form must have been meant.
 
         Args:
@@ -108,7 +107,7 @@ class Visitors:
             scope: What their key must be allowed to do.
         """
 
-        async def answer(request: Request, **parts: Any) -> HTTPResponse:
+        async def answer(request: Request, **parts: Any) -> HTTPResponse | None:
             try:
                 visitor = await self.of(request)
                 if visitor is None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hoonify_router.api.vitals import Vitals
 from hoonify_router.config.model import LoadedConfig
-from hoonify_router.errors import RouterError
+from hoonify_router.errors import ModelUnavailable, RouterError
 from hoonify_router.types import HomeView, InferenceRequest, Usage
 
 
@@ -149,6 +149,10 @@ class Middleware:
         """
 
 
+async def _nobody_to_ask(command: str, arguments: Mapping[str, Any], who: str) -> Any:
+    raise ModelUnavailable("There is no supervisor to ask.")
+
+
 @dataclass(frozen=True)
 class PluginContext:
     """What a plugin may know of the router it runs in.
@@ -164,6 +168,8 @@ class PluginContext:
             every second, not for every request.
         middleware: Tells what stands in this gateway's pipeline, by the names there; nothing in any other process.
         latest: Tells the configuration that is in force now, where it can change under a process.
+        ask: ``await ask(command, arguments, who)`` asks the supervisor what admins may ask it, such as ``status``, and
+            returns its answer as plain data; raises the ``RouterError`` that it answers with. In gateways only.
     """
 
     loaded: LoadedConfig
@@ -172,6 +178,7 @@ class PluginContext:
     runtime_dir: Path | None = None
     vitals: Callable[[], Vitals] = Vitals
     middleware: Callable[[], Mapping[str, Middleware]] = dict
+    ask: Callable[[str, Mapping[str, Any], str], Awaitable[Any]] = _nobody_to_ask
     latest: Callable[[], LoadedConfig] | None = None
 
     @property
