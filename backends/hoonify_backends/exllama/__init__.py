@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hoonify_backends.exllama.availability import check_v2, check_v3
+from hoonify_backends.exllama.memory import estimate
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_router.api import Backend, EngineEnvironment, WorkerBackend, hookimpl
@@ -30,6 +31,7 @@ def hoonify_register_backends() -> list[Backend]:
             requires=("exllamav2", "torch", "numpy", "tokenizers", "jinja2"),
             extra="exllamav2",
             check=check_v2,
+            estimate=estimate,
             parameters=PARAMETERS,
             tasks=TASKS,
             environments=(_V2,),
@@ -42,6 +44,7 @@ def hoonify_register_backends() -> list[Backend]:
             requires=("exllamav3", "torch", "numpy", "tokenizers", "jinja2"),
             extra="exllamav3",
             check=check_v3,
+            estimate=estimate,
             parameters=PARAMETERS,
             tasks=TASKS,
             environments=(_V3,),
