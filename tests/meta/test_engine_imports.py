@@ -14,6 +14,7 @@ ENGINES = {
     "exllamav3",
     "llguidance",
     "onnxruntime",
+    "onnxruntime_genai",
     "sglang",
     "tokenizers",
     "torch",

@@ -73,6 +73,11 @@ class Answer:
         """Return how many more tokens it may have."""
         return self._limit - self.tokens
 
+    @property
+    def endless(self) -> bool:
+        """Whether no token ends it, but its limit alone."""
+        return not self._eos
+
     def push(
         self, token: int, score: Score | None = None, *, complete: bool = False
     ) -> list[Event]:

@@ -11,14 +11,16 @@ from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.onnxruntime.availability import check
 from hoonify_backends.onnxruntime.embedding.availability import check as check_embeddings
 from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
-from hoonify_backends.onnxruntime.environments import ENVIRONMENTS, accelerator
+from hoonify_backends.onnxruntime.environments import ENVIRONMENTS, GENAI_ENVIRONMENTS, accelerator
+from hoonify_backends.onnxruntime.genai.availability import check as check_genai
+from hoonify_backends.onnxruntime.genai.options import KNOWN, GenaiOptions
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.api import Backend, WorkerBackend, hookimpl
 
 
 @hookimpl
 def hoonify_register_backends() -> list[Backend]:
-    """Register the backends named ``onnxruntime`` and ``onnxruntime_embeddings``."""
+    """Register the backends named ``onnxruntime``, ``onnxruntime_genai`` and ``onnxruntime_embeddings``."""
     return [
         WorkerBackend(
             name="onnxruntime",
@@ -31,6 +33,19 @@ def hoonify_register_backends() -> list[Backend]:
             parameters=PARAMETERS,
             tasks=TASKS,
             environments=ENVIRONMENTS,
+            accelerator=accelerator,
+        ),
+        WorkerBackend(
+            name="onnxruntime_genai",
+            summary="ONNX models by onnxruntime-genai's own engine, for paged attention on NVIDIA GPUs.",
+            options=GenaiOptions,
+            engine="hoonify_backends.onnxruntime.genai.engine:GenaiEngine",
+            requires=("onnxruntime_genai", "numpy", "tokenizers", "jinja2"),
+            extra="export",
+            check=check_genai,
+            parameters=KNOWN | {"seed"},
+            tasks=TASKS,
+            environments=GENAI_ENVIRONMENTS,
             accelerator=accelerator,
         ),
         WorkerBackend(
@@ -49,4 +64,4 @@ def hoonify_register_backends() -> list[Backend]:
     ]
 
 
-__all__ = ["OnnxEmbeddingOptions", "OnnxOptions", "hoonify_register_backends"]
+__all__ = ["GenaiOptions", "OnnxEmbeddingOptions", "OnnxOptions", "hoonify_register_backends"]

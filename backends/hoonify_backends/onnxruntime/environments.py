@@ -14,6 +14,11 @@ ENVIRONMENTS = (
     EngineEnvironment("onnxruntime", "cuda", (_LOCKS / "cuda.txt",)),
 )
 
+GENAI_ENVIRONMENTS = (
+    EngineEnvironment("onnxruntime_genai", "cpu", (_LOCKS / "genai-cpu.txt",)),
+    EngineEnvironment("onnxruntime_genai", "cuda", (_LOCKS / "genai-cuda.txt",)),
+)
+
 
 def accelerator(options: Any) -> Accelerator | None:
     """Return what a home computes on, by its ``provider``; the flavour for GPUs runs on the CPU too."""

@@ -32,6 +32,12 @@ class DecoderOutputs(Struct):
     present_value_names: str = "present.%d.value"
 
 
+class SessionOptions(Struct):
+    """What it was exported to run on."""
+
+    provider_options: list[dict[str, Any]] = field(default_factory=list)
+
+
 class Decoder(Struct):
     """The graph and its sizes."""
 
@@ -41,6 +47,12 @@ class Decoder(Struct):
     num_key_value_heads: int
     inputs: DecoderInputs = field(default_factory=DecoderInputs)
     outputs: DecoderOutputs = field(default_factory=DecoderOutputs)
+    session_options: SessionOptions = field(default_factory=SessionOptions)
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether it was exported for NVIDIA GPUs."""
+        return any("cuda" in each for each in self.session_options.provider_options)
 
 
 class ModelSection(Struct):
@@ -65,11 +77,18 @@ class Search(Struct):
     past_present_share_buffer: bool = True
 
 
+class EngineSection(Struct):
+    """How onnxruntime-genai's own engine batches its requests."""
+
+    dynamic_batching: dict[str, Any] | None = None
+
+
 class GenaiConfig(Struct):
-    """The part of ``genai_config.json`` that the engine uses."""
+    """The part of ``genai_config.json`` that the engines use."""
 
     model: ModelSection
     search: Search = field(default_factory=Search)
+    engine: EngineSection = field(default_factory=EngineSection)
 
 
 @dataclass(frozen=True)
@@ -105,8 +124,12 @@ class ModelFolder:
         return frozenset(ids if isinstance(ids, list) else [ids])
 
 
-def read_model_folder(path: Path) -> ModelFolder:
+def read_model_folder(path: Path, *, shared_buffer: bool = True) -> ModelFolder:
     """Read a model's folder.
+
+    Args:
+        path: Where it is.
+        shared_buffer: Whether the engine needs keys and values, past and present, in one place.
 
     Raises:
         FolderProblem: The folder or a file in it is missing or is not what it should be.
@@ -117,7 +140,7 @@ def read_model_folder(path: Path) -> ModelFolder:
     for name in (config.model.decoder.filename, "tokenizer.json"):
         if not (path / name).is_file():
             raise FolderProblem("A file of the model is missing.", f"no file {path / name}")
-    if not config.search.past_present_share_buffer:
+    if shared_buffer and not config.search.past_present_share_buffer:
         raise FolderProblem(
             "The model was exported in a form that this engine cannot run.",
             f"{path / 'genai_config.json'}: search.past_present_share_buffer is false; export the"

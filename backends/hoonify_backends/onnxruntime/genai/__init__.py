@@ -1,0 +1,1 @@
+"""A second engine for ONNX models: onnxruntime-genai's own, for models exported with paged attention."""
