@@ -11,11 +11,12 @@ import numpy as np
 
 from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.onnxruntime.availability import clashing_libraries
+from hoonify_backends.onnxruntime.graph import Graph
 from hoonify_backends.onnxruntime.kv_cache import DeviceCache, HostCache, KVCache, KVLayout
-from hoonify_backends.onnxruntime.model import Graph, OnnxModel
+from hoonify_backends.onnxruntime.model import OnnxModel
 from hoonify_backends.onnxruntime.model_folder import ModelFolder, read_model_folder
 from hoonify_backends.onnxruntime.options import OnnxOptions
-from hoonify_backends.onnxruntime.providers import device_name
+from hoonify_backends.onnxruntime.providers import cuda_settings, device_name
 from hoonify_backends.onnxruntime.sessions import open_session
 from hoonify_router.errors import ModelUnavailable
 
@@ -68,6 +69,8 @@ def load_model(
         raise ModelUnavailable(
             f"max_length: {context_length} is over the model's {facts.context_length}"
         )
+    if options.cuda_graphs and options.provider == "tensorrt":
+        raise ModelUnavailable("cuda_graphs: true goes with provider: cuda, not with tensorrt")
     stage("loading weights")
     session, provider = open_session(
         folder.graph,
@@ -76,6 +79,7 @@ def load_model(
         device_id=options.device_id,
         threads=options.threads,
         spinning=options.spinning,
+        cuda=cuda_settings(options.gpu_memory_gib, options.cuda_graphs),
         provider_options=options.provider_options,
     )
     graph = Graph(session, facts.decoder)
@@ -103,6 +107,9 @@ def load_model(
         vocabulary=graph.vocabulary or facts.vocab_size,
         on_gpu=on_gpu,
     )
+    captured = on_gpu and options.cuda_graphs
+    if captured:
+        model.capture(("cuda", options.device_id))
     stage("checking the model")
     check_rows(model)
     if not copies_rows(model):
@@ -117,6 +124,7 @@ def load_model(
         weights + kv_bytes,
         {
             "provider": provider,
+            **({"cuda_graphs": "on"} if captured else {}),
             "kv_dtype": np.dtype(layout.dtype).name,
             "kv_memory": f"{kv_bytes / 1024**2:.1f} MiB",
             "model_type": facts.type or "unknown",

@@ -12,76 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hoonify_backends.generation.sampling import Floats
+from hoonify_backends.onnxruntime.captured_decode import (
+    NOT_RECORDED,
+    CapturedDecode,
+    run_settings,
+)
+from hoonify_backends.onnxruntime.graph import Graph
 from hoonify_backends.onnxruntime.kv_cache import KVCache, KVLayout
-from hoonify_backends.onnxruntime.model_folder import Decoder
-from hoonify_router.errors import ModelUnavailable
-
-_FLOATS: dict[str, type[np.floating[Any]]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-}
-_INTEGERS: dict[str, type[np.signedinteger[Any]]] = {
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-}
-
-
-class Graph:
-    """What the session's inputs and outputs are, checked against what the engine can drive.
-
-    Args:
-        session: An ``onnxruntime.InferenceSession``.
-        decoder: What the model's configuration says of it.
-
-    Raises:
-        ModelUnavailable: The graph is of a kind that the engine does not know.
-    """
-
-    def __init__(self, session: Any, decoder: Decoder) -> None:
-        names, outputs = decoder.inputs, decoder.outputs
-        layers = range(decoder.num_hidden_layers)
-        self.kv_names = [
-            (past % layer, present % layer)
-            for layer in layers
-            for past, present in (
-                (names.past_key_names, outputs.present_key_names),
-                (names.past_value_names, outputs.present_value_names),
-            )
-        ]
-        self.session = session
-        self.tokens_name = names.input_ids
-        self.mask_name = names.attention_mask
-        self.positions_name = names.position_ids
-        self.logits_name = outputs.logits
-        found = {entry.name: entry for entry in session.get_inputs()}
-        logits = next((o for o in session.get_outputs() if o.name == outputs.logits), None)
-        needed = {names.input_ids, names.attention_mask, *(past for past, _ in self.kv_names)}
-        missing, unknown = needed - found.keys(), found.keys() - needed - {names.position_ids}
-        if missing or unknown or logits is None:
-            raise ModelUnavailable(
-                "the ONNX file is not a decoder that this engine knows: it has inputs"
-                f" {sorted(found)}, expected are {sorted(needed)} and an output {outputs.logits}"
-            )
-        self.has_positions = names.position_ids in found
-        past = found[self.kv_names[0][0]]
-        self.kv_dtype = _dtype(past, _FLOATS)
-        if past.shape[1] != decoder.num_key_value_heads and isinstance(past.shape[1], int):
-            raise ModelUnavailable(
-                f"the ONNX file has {past.shape[1]} heads of keys and values, genai_config.json says"
-                f" {decoder.num_key_value_heads}"
-            )
-        self.token_dtype = _dtype(found[names.input_ids], _INTEGERS)
-        self.logits_dtype = _dtype(logits, _FLOATS)
-        self.last_only = logits.shape[1] == 1  # exported to score only the last place
-        self.vocabulary = logits.shape[2] if isinstance(logits.shape[2], int) else None
-
-
-def _dtype(entry: Any, known: dict[str, Any]) -> Any:
-    if entry.type not in known:
-        raise ModelUnavailable(
-            f"{entry.name} of the ONNX file is a {entry.type}; this engine takes {', '.join(known)}"
-        )
-    return known[entry.type]
 
 
 class OnnxModel:
@@ -121,8 +58,26 @@ class OnnxModel:
         self._scores = np.empty(
             (1, 1 if graph.last_only else chunk, vocabulary), graph.logits_dtype
         )
+        self._captured: CapturedDecode | None = None
+        self._eagerly: Any = None  # settings of runs that are not recorded, where others are
         self._prefills: dict[int, Any] = {}  # bindings by row
         self._decodes: dict[int, _Decode] = {}  # by number of rows
+
+    def capture(self, device: tuple[str, int]) -> None:
+        """Record and replay the steps of answers from now on, and nothing else.
+
+        Args:
+            device: ONNX Runtime's name of the kind of device, and which one.
+        """
+        self._captured = CapturedDecode(
+            self._graph,
+            self._cache,
+            slots=self.slots,
+            length=self.context_length,
+            vocabulary=self.vocabulary,
+            device=device,
+        )
+        self._eagerly = run_settings(NOT_RECORDED)
 
     def prefill(self, row: int, tokens: Sequence[int], start: int) -> Floats:
         """Read ``tokens`` into a row from place ``start`` on; return the scores after the last, ``[1, V]``.
@@ -143,7 +98,7 @@ class OnnxModel:
             binding.bind_cpu_input(graph.positions_name, positions)
         scores = self._scores if graph.last_only else self._scores[:, :count]
         _bind_scores(binding, graph, scores)
-        graph.session.run_with_iobinding(binding)
+        graph.session.run_with_iobinding(binding, self._eagerly)
         return _as_floats(scores[:, -1])
 
     def decode(self, tokens: Sequence[int], places: Sequence[int]) -> Floats:
@@ -151,6 +106,8 @@ class OnnxModel:
 
         The scores are overwritten by the next call.
         """
+        if self._captured is not None:
+            return self._captured.decode(tokens, places)
         graph, rows, end = self._graph, len(tokens), max(places) + 1
         call = self._decodes.get(rows)
         if call is None:

@@ -46,6 +46,21 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
             "Memory for the keys and values of all slots; the home refuses to start over it.", gt=0
         ),
     ] = 4.0
+    gpu_memory_gib: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        _says(
+            "Limit of what ONNX Runtime takes of a GPU for weights and intermediate results; keys and values"
+            " and CUDA's own libraries come on top. Default: none."
+        ),
+    ] = None
+    cuda_graphs: Annotated[
+        bool,
+        _says(
+            "Record a step of the answers once for each number of rows (1, 2, 4 and so on) and replay it:"
+            " less work between the steps of small models. For provider cuda, and models all of whose"
+            " operators run there."
+        ),
+    ] = False
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
         _says(

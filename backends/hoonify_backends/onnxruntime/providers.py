@@ -47,6 +47,7 @@ def choose_provider(
     available: Sequence[str],
     has_gpu: bool,
     device_id: int = 0,
+    cuda: Mapping[str, str] | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
 ) -> Choice:
     """Return what to ask for.
@@ -56,6 +57,7 @@ def choose_provider(
         available: ``onnxruntime.get_available_providers()``: what it was compiled with, no more.
         has_gpu: Whether an NVIDIA GPU can be seen.
         device_id: Which one.
+        cuda: What CUDA's provider is told beside that, wherever it is asked for.
         options: The operator's own options for the GPU's provider.
 
     Raises:
@@ -66,8 +68,9 @@ def choose_provider(
         return Choice([cpu], strict=True)
     own = {name: _as_text(value) for name, value in (options or {}).items()}
     place = {"device_id": str(device_id)}
+    on_cuda = place | dict(cuda or {})
     if wish == "auto":
-        return Choice([(_CUDA, place | own), cpu])
+        return Choice([(_CUDA, on_cuda | own), cpu])
     wanted = _WANTED[wish]
     if wanted not in available:
         raise ModelUnavailable(
@@ -77,8 +80,23 @@ def choose_provider(
     if not has_gpu:
         raise ModelUnavailable(f"provider: {wish} is set, but there is no NVIDIA GPU here")
     if wish == "cuda":
-        return Choice([(_CUDA, place | own), cpu], strict=True)
-    return Choice([(_TENSORRT, place | own), (_CUDA, place), cpu], strict=True)
+        return Choice([(_CUDA, on_cuda | own), cpu], strict=True)
+    return Choice([(_TENSORRT, place | own), (_CUDA, on_cuda), cpu], strict=True)
+
+
+def cuda_settings(memory_gib: float | None, graphs: bool) -> dict[str, str]:
+    """Return what CUDA's provider is told.
+
+    Args:
+        memory_gib: Limit of its memory; it grows by what it needs, and not by doubling.
+        graphs: Whether runs are recorded and replayed.
+    """
+    settings = {"arena_extend_strategy": "kSameAsRequested"}
+    if memory_gib is not None:
+        settings["gpu_mem_limit"] = str(int(memory_gib * 1024**3))
+    if graphs:
+        settings["enable_cuda_graph"] = "1"
+    return settings
 
 
 def confirm_provider(choice: Choice, got: Sequence[str], log: logging.Logger) -> None:

@@ -24,6 +24,7 @@ def open_session(
     device_id: int = 0,
     threads: int | None = None,
     spinning: bool = False,
+    cuda: Mapping[str, str] | None = None,
     provider_options: Mapping[str, str | int | float | bool] | None = None,
 ) -> tuple[Any, str]:
     """Open a session; blocks.
@@ -35,6 +36,7 @@ def open_session(
         device_id: Which NVIDIA GPU.
         threads: CPU threads; ``None`` takes all cores that this process may use.
         spinning: Whether they spin while they wait.
+        cuda: What CUDA's provider is told.
         provider_options: The operator's own options for the GPU's provider.
 
     Returns:
@@ -51,6 +53,7 @@ def open_session(
         available=onnxruntime.get_available_providers(),
         has_gpu=provider != "cpu" and has_nvidia_device(),
         device_id=device_id,
+        cuda=cuda,
         options=provider_options,
     )
     if choice.on_gpu:

@@ -93,3 +93,23 @@ async def test_several_answers_share_their_prompt(
     several = await ask(engine, "Name three animals.", n=7, **wishes)
     assert several.texts == [one.text] * 7
     assert several.usage.prompt_tokens == one.usage.prompt_tokens
+
+
+async def test_recorded_steps_give_the_same_answers(
+    options: OnnxOptions, engine: OnnxEngine, ask: Callable[..., Any]
+) -> None:
+    """A CUDA graph for each number of rows, replayed; alone and in company."""
+    recorded = OnnxEngine()
+    wishes = msgspec.structs.replace(options, provider="cuda", cuda_graphs=True, gpu_memory_gib=2.0)
+    await recorded.load(wishes, lambda *stage: None)
+    try:
+        assert recorded.capabilities.details["cuda_graphs"] == "on"
+        questions = ["Hello!", "What is a KV cache?", "Name three animals."] * 3
+        wish = {"temperature": 0, "max_tokens": 24}
+        expected = [(await ask(engine, question, **wish)).text for question in questions]
+        alone = [(await ask(recorded, question, **wish)).text for question in questions]
+        together = await asyncio.gather(*(ask(recorded, each, **wish) for each in questions))
+        assert alone == expected
+        assert [answered.text for answered in together] == expected
+    finally:
+        await recorded.close()

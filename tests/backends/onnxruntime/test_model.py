@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hoonify_backends.onnxruntime.graph import Graph
 from hoonify_backends.onnxruntime.kv_cache import DeviceCache, KVLayout
 from hoonify_backends.onnxruntime.loading import LoadedModel, check_rows, copies_rows
-from hoonify_backends.onnxruntime.model import Graph, OnnxModel
+from hoonify_backends.onnxruntime.model import OnnxModel
 from hoonify_backends.onnxruntime.model_folder import Decoder
 from hoonify_router.errors import ModelUnavailable
 
@@ -224,7 +225,7 @@ class RecordingSession:
     def bind_output(self, name: str, *where: Any) -> None:
         self.bound[name] = where
 
-    def run_with_iobinding(self, binding: Any) -> None:
+    def run_with_iobinding(self, binding: Any, settings: Any = None) -> None:
         self.runs.append(
             {k: np.copy(v) if hasattr(v, "shape") else v for k, v in self.bound.items()}
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from hoonify_backends.onnxruntime.options import Provider
 from hoonify_backends.onnxruntime.providers import (
     choose_provider,
     confirm_provider,
+    cuda_settings,
     device_name,
 )
 from hoonify_router.errors import ModelUnavailable
@@ -71,6 +73,27 @@ def test_the_operators_own_options_reach_the_provider() -> None:
         "trt_max_workspace_size": "1024",
     }
     assert choice.providers[1] == (CUDA, {"device_id": "0"})
+
+
+def test_memory_and_graphs_are_told_to_cuda_alone() -> None:
+    """In bytes; the operator's own options win."""
+    told = cuda_settings(1.5, graphs=True)
+    assert told == {
+        "arena_extend_strategy": "kSameAsRequested",
+        "gpu_mem_limit": "1610612736",
+        "enable_cuda_graph": "1",
+    }
+    assert cuda_settings(None, graphs=False) == {"arena_extend_strategy": "kSameAsRequested"}
+    own = {"gpu_mem_limit": 5}
+    wishes: dict[str, Any] = {"available": GPU_BUILD, "has_gpu": True, "cuda": told, "options": own}
+    assert choose_provider("cuda", **wishes).providers[0][1] == {
+        "device_id": "0",
+        **told,
+        "gpu_mem_limit": "5",
+    }
+    tensorrt, cuda, _ = choose_provider("tensorrt", **wishes).providers
+    assert tensorrt[1] == {"device_id": "0", "gpu_mem_limit": "5"}
+    assert cuda[1] == {"device_id": "0", **told}
 
 
 def test_a_session_that_got_what_was_asked_for_is_fine(caplog: pytest.LogCaptureFixture) -> None:
