@@ -64,6 +64,7 @@ class Bench:
         self._tasks: dict[Task, bool] = {}
         self._probed: dict[str, bool | None] = {}
         self._shown = ""
+        self._opening = asyncio.Lock()
 
     # ------------------------------------------------------------ the home and the door
 
@@ -116,11 +117,12 @@ class Bench:
 
     async def door(self) -> Door:
         """Return an open door before the living home."""
-        home = await self.home()
-        if self._door is None:
-            door = Door(self.subject.plan)
-            await door.open()
-            self._door = door
+        async with self._opening:
+            home = await self.home()
+            if self._door is None:
+                door = Door(self.subject.plan)
+                await door.open()
+                self._door = door
         view = home.view
         if self._shown != view.address:
             self._shown = view.address

@@ -131,6 +131,8 @@ async def answers_in_order(bench: Bench) -> None:
     after = kinds[kinds.index("Finish") + 1 : -1]
     require(not after, f"{after} come after the finish")
     require(not sink.after_end, "events come after the counts")
+    worker = await bench.worker()
+    require("broke its contract" not in worker.last_words, worker.last_words)
 
 
 @check(Level.PROTOCOL, kind="worker", task="chat")
