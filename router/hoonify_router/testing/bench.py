@@ -20,6 +20,7 @@ from hoonify_router.testing.client import Answer, Pending, Stream, Told, send
 from hoonify_router.testing.door import Door
 from hoonify_router.testing.homes import (
     HomeUnderTest,
+    LaunchedUnderTest,
     ServerHomeUnderTest,
     Worker,
     WorkerProcess,
@@ -65,6 +66,7 @@ class Bench:
         self._probed: dict[str, bool | None] = {}
         self._shown = ""
         self._opening = asyncio.Lock()
+        self._lines: list[Pending | Stream] = []
 
     # ------------------------------------------------------------ the home and the door
 
@@ -142,6 +144,8 @@ class Bench:
         plan = self.subject.plan
         if isinstance(plan.backend, WorkerBackend):
             return WorkerProcess(plan, self.folder)
+        if plan.home.url is None:
+            return LaunchedUnderTest(plan)
         return ServerHomeUnderTest(plan)
 
     # ------------------------------------------------------------ what it can do
@@ -247,7 +251,9 @@ class Bench:
 
     async def pend(self, body: dict[str, Any], path: str = CHAT) -> Pending:
         """Send a request whose answer nobody reads yet."""
-        return await send((await self.door()).port, body, path)
+        pending = await send((await self.door()).port, body, path)
+        self._lines.append(pending)
+        return pending
 
     async def ask(self, prompt: Any = None, **fields: Any) -> Answer:
         """Ask for an answer in one piece, which must be one.
@@ -288,7 +294,7 @@ class Bench:
         self, body: dict[str, Any], path: str = CHAT, fields: dict[str, Any] | None = None
     ) -> Told:
         """Send a request for a stream and read it to its end, which must be a good one."""
-        stream = await (await self.door()).stream(body, path)
+        stream = await self.open(body, path)
         if not stream.streams:
             answer = await stream.whole()
             if answer.status != 200:
@@ -303,7 +309,15 @@ class Bench:
 
     async def open(self, body: dict[str, Any], path: str = CHAT) -> Stream:
         """Send a request for a stream and return it at its head."""
-        return await (await self.door()).stream(body, path)
+        stream = await (await self.door()).stream(body, path)
+        self._lines.append(stream)
+        return stream
+
+    def hang_up(self) -> None:
+        """Leave whatever a check has left open."""
+        lines, self._lines = self._lines, []
+        for line in lines:
+            line.leave()
 
     # ------------------------------------------------------------ requests in frames
 
@@ -343,9 +357,7 @@ class Bench:
         Raises:
             Unmet: A slot is not given back.
         """
-        home = await self.home()
-        if isinstance(home, Worker):
-            await home.idle(self.patience / 2)
+        await (await self.home()).idle(self.patience / 2)
         door = await self.door()
         try:
             async with asyncio.timeout(self.patience / 2):

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hoonify_router.adapters.worker import WorkerConnection
-from hoonify_router.errors import EngineDead
+from hoonify_router.errors import EngineDead, ModelUnavailable
 from hoonify_router.protocol import Drain, Heartbeat, Load, LoadFailed, Progress, Ready
+from hoonify_router.supervisor.launched_home import LaunchedHome
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.supervisor.server_home import base_url
 from hoonify_router.supervisor.worker_start import start_worker
-from hoonify_router.testing.records import Unmet
+from hoonify_router.testing.records import NotApplicable, Unmet
 from hoonify_router.types import Capabilities, Health, HomeView
 
 Role = Literal["gateway", "supervisor"]
@@ -50,6 +51,17 @@ class HomeUnderTest(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Take it down; harmless where it is down."""
+
+    async def idle(self, within: float) -> None:  # noqa: B027 - most servers do not tell
+        """Wait until nothing runs and nothing waits, where the home tells that.
+
+        Raises:
+            Unmet: That is not so in time.
+        """
+
+    def kill(self) -> None:
+        """Kill its process, as the kernel does when memory is short."""
+        raise NotApplicable("it is not ours to kill")
 
     @property
     def last_words(self) -> str:
@@ -101,6 +113,66 @@ class ServerHomeUnderTest(HomeUnderTest):
 
     async def stop(self) -> None:
         """It is not ours."""
+
+
+class LaunchedUnderTest(HomeUnderTest):
+    """A server that is started as the supervisor starts it, on a port and with a key of its own.
+
+    Args:
+        plan: The home.
+    """
+
+    def __init__(self, plan: HomePlan) -> None:
+        self._plan = plan
+        self._home: LaunchedHome | None = None
+        self._life: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Return whether it may be asked."""
+        return self._home is not None and self._home.life.state == "ready"
+
+    @property
+    def view(self) -> HomeView:
+        """Return it as it is in a routing table."""
+        assert self._home is not None
+        return self._home.view
+
+    async def start(self) -> None:
+        """Launch it and wait until it has answered its first request."""
+        await self.stop()
+        home = self._home = LaunchedHome(self._plan, lambda home: None)
+        self._life = asyncio.create_task(home.run())
+        try:
+            await home.ensure_ready()
+        except ModelUnavailable:
+            raise Unmet(f"{home.life.reason} {home.life.detail[-400:]}".strip()) from None
+        self.capabilities = home.capabilities
+
+    async def stop(self) -> None:
+        """Take it down."""
+        home, self._home = self._home, None
+        if home is not None and self._life is not None:
+            home.stop()
+            await self._life
+
+    async def idle(self, within: float) -> None:
+        """Wait until it says that nothing runs; one that does not tell is believed."""
+        try:
+            async with asyncio.timeout(within):
+                while self._home is not None and self._busy(self._home.health):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise Unmet(f"a slot is not given back: after {within:g} s it still works") from None
+
+    def kill(self) -> None:
+        """Kill it."""
+        assert self._home is not None
+        self._home.kill()
+
+    @staticmethod
+    def _busy(health: Health) -> bool:
+        return bool(health.running or health.queued)
 
 
 class Worker(HomeUnderTest):
@@ -187,7 +259,7 @@ class Worker(HomeUnderTest):
         assert self.health is not None
         return self.health
 
-    async def idle(self, within: float) -> Health:
+    async def idle(self, within: float) -> None:
         """Wait until a heartbeat says that nothing runs and nothing waits.
 
         Raises:
@@ -198,7 +270,7 @@ class Worker(HomeUnderTest):
                 while True:
                     health = await self.next_beat()
                     if not health.running and not health.queued:
-                        return health
+                        return
         except TimeoutError:
             told = "no heartbeat came"
             if (last := self.health) is not None:

@@ -38,6 +38,7 @@ async def run_check(check: Check, bench: Bench, overrides: Mapping[str, str]) ->
     """Run one check and return what came of it."""
     began = time.monotonic()
     status, told = await _outcome(check, bench)
+    bench.hang_up()
     if (reason := overrides.get(check.name)) is not None:
         if status == "failed":
             status, told = "waived", f"{reason} (it says: {told})"
