@@ -119,6 +119,23 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:  # type: ignore[
 
 
 @hookspec
+def hoonify_review_change(  # type: ignore[empty-body]
+    context: PluginContext, old: LoadedConfig, new: LoadedConfig
+) -> list[str]:
+    """Return what a change of the configuration would mean to those who use the router, one line each.
+
+    Called for ``plan`` and ``apply``, in a thread of the supervisor: may block for a moment, must not change anything.
+
+    Example::
+
+        @hookimpl
+        def hoonify_review_change(context, old, new):
+            gone = old.config.models.keys() - new.config.models.keys()
+            return [f"the newsletter still praises {name}" for name in sorted(gone)]
+    """
+
+
+@hookspec
 def hoonify_startup(context: PluginContext) -> None:
     """Do what must be done once before the router serves.
 

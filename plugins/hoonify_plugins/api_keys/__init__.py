@@ -91,6 +91,26 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
 
 
 @hookimpl
+def hoonify_review_change(
+    context: PluginContext, old: LoadedConfig, new: LoadedConfig
+) -> list[str]:
+    """Tell which keys lose models, and which are left on a plan that goes."""
+    if NAME not in new.config.pipeline:
+        return []
+    from hoonify_plugins.api_keys.losses import losses
+    from hoonify_plugins.api_keys.store import open_store
+
+    settings = settings_in(old)
+    store = open_store(settings, old)
+    try:
+        records = [*store.all(), *settings.declared]
+    finally:
+        store.close()
+    gone = [name for name in old.config.models if name not in new.config.models]
+    return losses(records, gone, settings_in(new).plans)
+
+
+@hookimpl
 def hoonify_startup(context: PluginContext) -> None:
     """Bring the database up to date, make the first key where there has never been one, follow the store."""
     if NAME not in context.loaded.config.pipeline:

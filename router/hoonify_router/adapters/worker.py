@@ -291,17 +291,24 @@ class WorkerConnection(asyncio.Protocol):
             if kind is Failure:
                 del self._sinks[rid]
                 self._forget(rid)
+                self._leave_when_done()
                 sink.on_failure(self._error(event))  # type: ignore[arg-type]
                 return
             if kind is Counted:
                 del self._sinks[rid]
                 self._forget(rid)
+                self._leave_when_done()
             sink.on_event(event)
         except Exception:
             log.exception("a sink failed")
             if rid in self._sinks:  # it has not heard a terminal call yet
                 self.cancel(rid)
                 sink.on_failure(RouterError("The answer could not be processed."))
+
+    def _leave_when_done(self) -> None:
+        """Part from a worker that leaves, once nothing more is to come from it."""
+        if self._leaving and not self._sinks and not self._releases:
+            self.close()
 
     def _release(self, rid: int, usage: Usage | None) -> None:
         released = self._releases.pop(rid, None)
@@ -310,6 +317,7 @@ class WorkerConnection(asyncio.Protocol):
                 released(usage)
             except Exception:
                 log.exception("whoever waited for a slot failed")
+            self._leave_when_done()
 
     def _error(self, failure: Failure) -> RouterError:
         kind = self._kinds.get(failure.kind, RouterError)
@@ -335,5 +343,6 @@ class WorkerConnection(asyncio.Protocol):
             self.health = frame.health
         elif isinstance(frame, Bye):
             self._leaving = True
+            self._leave_when_done()
         if self._on_frame is not None:
             self._on_frame(frame)

@@ -12,6 +12,7 @@ from hoonify_router.loader.assembly import (
     collect_routes,
     plugin_context,
     reload_pipeline,
+    review_change,
 )
 from hoonify_router.loader.checking import check_config
 from hoonify_router.loader.discovery import load_plugins
@@ -35,4 +36,5 @@ __all__ = [
     "names_in",
     "plugin_context",
     "reload_pipeline",
+    "review_change",
 ]

@@ -136,6 +136,20 @@ def collect_routes(
     return [route for _, route in found], failures
 
 
+def review_change(
+    plugins: Plugins, context: PluginContext, old: LoadedConfig, new: LoadedConfig
+) -> list[str]:
+    """Return what plugins say of a change of the configuration, one line each; one that fails says nothing."""
+    lines: list[str] = []
+    for outcome in plugins.call("hoonify_review_change", context=context, old=old, new=new):
+        if outcome.error is not None:
+            told = f"plugin {outcome.plugin.name!r} cannot tell what the change means"
+            lines.append(f"{told}: {explain(outcome.error)}")
+        elif outcome.result is not None:
+            lines += map(str, outcome.result)
+    return lines
+
+
 def collect_commands(
     plugins: Plugins, reserved: Collection[str]
 ) -> tuple[dict[str, tuple[PluginInfo, Command]], list[Failure]]:

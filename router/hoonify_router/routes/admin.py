@@ -41,6 +41,8 @@ ADMIN_ROUTES = (
     AdminRoute("GET", "homes", "homes"),
     AdminRoute("GET", "status", "status"),
     AdminRoute("POST", "reload", "reload", None),
+    AdminRoute("POST", "plan", "plan"),
+    AdminRoute("POST", "rollback", "rollback", None),
 )
 """All of them."""
 

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hoonify_router.config import LoadedConfig, read_config
 from hoonify_router.errors import ConfigError
 from hoonify_router.loader import Plugins
-from hoonify_router.supervisor.configurations import Judge
+from hoonify_router.supervisor.configurations import Configuration, Judge
 from hoonify_router.supervisor.difference import Difference, describe
 from hoonify_router.supervisor.fleet import Fleet
 from hoonify_router.supervisor.generations import Generation, History
@@ -28,10 +29,28 @@ from hoonify_router.supervisor.readiness import (
     make_ready,
     refuse_what_cannot_run,
 )
+from hoonify_router.supervisor.watch import changes_of
 
 log = logging.getLogger(__name__)
 
 _A_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration that may take effect.
+
+    Args:
+        new: It.
+        plans: Its homes.
+        difference: What becomes of the homes that there are.
+        changes: What would be different, one line each; nothing if nothing would.
+    """
+
+    new: Configuration
+    plans: list[HomePlan]
+    difference: Difference[Home]
+    changes: list[str]
 
 
 class Reloader:
@@ -51,6 +70,7 @@ class Reloader:
         generation: Number of the configuration that is in force.
         last: How the last reload ended.
         counts: How many reloads had which result.
+        history: Keeps the generations.
     """
 
     def __init__(
@@ -72,7 +92,7 @@ class Reloader:
         self._fleet = fleet
         self._backends = plugins.backends
         self._limits = limits
-        self._history = history
+        self.history = history
         self._note = note
         self._switch = switch
         self._told = tell
@@ -91,10 +111,20 @@ class Reloader:
 
     async def reload(self, trigger: Trigger) -> Outcome:
         """Take over what the file says now; return what became of it, or of the newer edit that overtook it."""
+        return await self.ask(trigger)
+
+    def ask(self, trigger: Trigger) -> asyncio.Future[Outcome]:
+        """Do the same in the background; nobody needs to wait."""
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((trigger, done))
         self._news.set()
-        return await done
+        return done
+
+    async def watch(self) -> None:
+        """Reload whenever the file changes, as long as the configuration wants that."""
+        async for _ in changes_of(self.loaded.path, self.loaded.text):
+            if self.loaded.config.server.watch:
+                self.ask(Trigger("file"))
 
     async def run(self) -> None:
         """Take over one change after the other, for as long as the router runs."""
@@ -152,7 +182,7 @@ class Reloader:
         problems: tuple[str, ...] = ()
         result: Result
         try:
-            text = self._seen = await asyncio.to_thread(self._judge.read, self._now)
+            text = self._seen = await self.read()
             if text == self.loaded.text and trigger.how == "file":
                 result = "unchanged"
             else:
@@ -186,21 +216,11 @@ class Reloader:
         Raises:
             Refusal: It does not come into force.
         """
-        new = await asyncio.to_thread(self._judge.judge, text, self._now)
-        plans = plan_homes(new.loaded, self._backends, self._limits)
-        current = list(self._fleet.current.values())
-        difference = await asyncio.to_thread(compare_with_what_runs, new.loaded, current, plans)
-        changes = describe(
-            self._now.written.config,
-            new.written.config,
-            [home.plan for home in difference.stopped],
-            difference.started,
-        )
-        if not changes and not difference.started and not difference.stopped:
-            if text == self.loaded.text:
-                return []
-            changes = ["comments and layout"]
-        await asyncio.to_thread(refuse_what_cannot_run, new.loaded, difference)
+        proposal = await self.propose(text)
+        new, plans, difference = proposal.new, proposal.plans, proposal.difference
+        changes = proposal.changes
+        if not changes:
+            return []
         coming = await make_ready(self._fleet, difference)
         self._committed = True
         generation = Generation(
@@ -210,7 +230,7 @@ class Reloader:
         self._now, self.generation = new, generation.number
         self._put_in_place(plans, difference, coming)
         try:
-            self._history.add(generation)
+            self.history.add(generation)
             self._note.write_text(str(generation.number))
         except OSError as error:
             log.error("generation %d cannot be kept in the history: %s", generation.number, error)
@@ -220,11 +240,42 @@ class Reloader:
             self._fleet.part([home], max(total, home.plan.limits.drain_timeout))
         return changes
 
+    async def propose(self, text: str) -> Proposal:
+        """Return what a text would change; nothing is done yet.
+
+        Raises:
+            Refusal: It cannot take effect.
+        """
+        now = self._now
+        new = await asyncio.to_thread(self._judge.judge, text, now)
+        plans = plan_homes(new.loaded, self._backends, self._limits)
+        current = list(self._fleet.current.values())
+        difference = await asyncio.to_thread(compare_with_what_runs, new.loaded, current, plans)
+        await asyncio.to_thread(refuse_what_cannot_run, new.loaded, difference)
+        changes = describe(
+            now.written.config,
+            new.written.config,
+            [home.plan for home in difference.stopped],
+            difference.started,
+        )
+        if not changes and (difference.started or text != now.loaded.text):
+            homes = [f"{plan.id}: can run here now" for plan in difference.started]
+            changes = homes or ["comments and layout"]
+        return Proposal(new, plans, difference, changes)
+
+    async def read(self) -> str:
+        """Return what the file says at the moment.
+
+        Raises:
+            Refusal: It cannot be read.
+        """
+        return await asyncio.to_thread(self._judge.read, self._now)
+
     def _resume(self) -> int | None:
         """Return the number of the generation that was in force when an earlier supervisor was killed; it is again."""
         try:
             number = int(self._note.read_text())
-            kept = self._history.find(number)
+            kept = self.history.find(number)
         except (OSError, ValueError):
             return None
         if kept is not None and kept.text != self.loaded.text:

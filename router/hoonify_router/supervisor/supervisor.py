@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from hoonify_router import __version__, runfile
 from hoonify_router.api import BackendEvent, PluginContext, ServerBackend
 from hoonify_router.errors import ModelUnavailable
-from hoonify_router.loader import Plugins
+from hoonify_router.loader import Plugins, review_change
 from hoonify_router.supervisor.banner import Banner
 from hoonify_router.supervisor.budget import Budget
 from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
@@ -33,6 +34,7 @@ from hoonify_router.supervisor.memory import GpuMemory, NvidiaSmi
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.outcomes import Outcome, Trigger
 from hoonify_router.supervisor.plan import HomePlan, plan_homes, why_unavailable
+from hoonify_router.supervisor.preview import Knowledge
 from hoonify_router.supervisor.reload import Reloader
 from hoonify_router.supervisor.reload_commands import ReloadCommands
 from hoonify_router.supervisor.room import Room
@@ -44,7 +46,6 @@ from hoonify_router.supervisor.snapshot import (
     read_tallies,
     whole,
 )
-from hoonify_router.supervisor.watch import changes_of
 from hoonify_router.supervisor.worker_home import WorkerHome
 from hoonify_router.tally import traffic_of
 from hoonify_router.types import HomeView, RoutingTable
@@ -110,7 +111,6 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
-        self._asked: set[asyncio.Future[Outcome]] = set()
         self.commands = Commands()
         self._control = ControlServer(
             self._ensure_ready, self._status, self._gateways_changed, self.commands
@@ -129,7 +129,6 @@ class Supervisor:
             switch=self._switch,
             tell=self._reloaded,
         )
-        ReloadCommands(self._reloader).add_to(self.commands)
         loaded = self._reloader.loaded
         plans = plan_homes(loaded, plugins.backends, limits)
         memory = memory or NvidiaSmi()
@@ -143,6 +142,9 @@ class Supervisor:
         )
         for plan in plans:
             self._fleet.current[plan.id] = self._fleet.make(plan)
+        known = Knowledge.of(self._room, self._control.uses, self._load_times)
+        review = partial(review_change, plugins, context)
+        ReloadCommands(self._reloader, known, review).add_to(self.commands)
 
     async def run(self) -> None:
         """Serve until ``stop`` is called, then take everything down.
@@ -157,7 +159,7 @@ class Supervisor:
         self._fleet.launch(self._fleet.current.values())
         tasks = [
             asyncio.create_task(self._reloader.run(), name="reload"),
-            asyncio.create_task(self._watch_file(), name="watch"),
+            asyncio.create_task(self._reloader.watch(), name="watch"),
             asyncio.create_task(
                 stop_what_is_idle(self._homes_now, self._control.uses), name="idle_stop"
             ),
@@ -199,9 +201,7 @@ class Supervisor:
 
     def reload(self, how: str, who: str = "") -> None:
         """Take over what the configuration file says now, in the background."""
-        task = asyncio.ensure_future(self._reloader.reload(Trigger(how, who)))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        self._reloader.ask(Trigger(how, who))
 
     def remove_sockets(self) -> None:
         """Remove whatever sockets are in the folder; it is ours alone."""
@@ -295,13 +295,6 @@ class Supervisor:
 
     def _homes_now(self) -> list[Home]:
         return list(self._homes.values())
-
-    async def _watch_file(self) -> None:
-        """Reload when the file changes, as long as the configuration wants that."""
-        loaded = self._reloader.loaded
-        async for _ in changes_of(loaded.path, loaded.text):
-            if self._reloader.loaded.config.server.watch:
-                self.reload("file")
 
     async def _switch(self) -> None:
         """Publish a new generation, and wait until no gateway sends anything to the old one's homes."""

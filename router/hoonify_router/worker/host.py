@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _METHODS: dict[type, str] = {Generate: "generate", Complete: "complete", Embed: "embed"}
 _CANCEL_TIMEOUT = 1.0
 _CLOSE_TIMEOUT = 5.0
+_FAREWELL = 2.0  # for clients to read to the end
 
 
 class Host:
@@ -222,6 +223,11 @@ class Host:
         for client in tuple(self._clients):
             if client.role:
                 client.send(Bye("the worker is leaving"))
+        # Each of them leaves when it has read to the end. Whoever is closed on may miss what is on its way to it,
+        # if it happens to write just then.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._alone.wait()
         if self._engine is not None:
             try:
                 async with asyncio.timeout(_CLOSE_TIMEOUT):

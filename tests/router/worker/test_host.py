@@ -461,6 +461,21 @@ async def test_the_host_counts_for_an_engine_that_tells_nothing(start_host: Any,
         assert running.host._health().running == 1
 
 
+async def test_the_worker_leaves_when_its_clients_have_read_to_the_end(echo: Any) -> None:
+    """They close, not the worker: what is on its way to one that writes just then would be lost."""
+    reader = await RawClient.connect(echo.path)
+    connection = await echo.connect()
+    echo.supervisor.send(Drain(5))
+    async with asyncio.timeout(30):
+        await connection.lost
+        await echo.supervisor.lost
+    assert not echo.host._exit.done()
+    assert (await reader.next(Bye)).reason
+    await reader.close()
+    async with asyncio.timeout(30):
+        assert await echo.host.wait() == 0
+
+
 async def test_drain_finishes_what_runs_and_refuses_the_rest(echo: Any, sink: Any) -> None:
     """The running answer is whole, the late one is unavailable, then the worker leaves."""
     connection = await echo.connect()
