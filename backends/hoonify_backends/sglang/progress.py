@@ -13,14 +13,13 @@ _BRACKETS = re.compile(r"\s*\([^)]*\)")
 _STAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), stage)
     for pattern, stage in (
-        (r"safetensors checkpoint shards|load weight|multi-thread loading", "loading weights"),
-        (r"fetching \d+ files|downloading", "downloading weights"),
-        (r"captur\w* (decode )?(cuda )?(graph|batches)|cuda graph", "capturing graphs"),
-        (r"kv cache is allocated|memory pool|max_total_num_tokens", "allocating the KV cache"),
-        (r"deepgemm|deep_gemm|jit|compil|autotun", "compiling kernels"),
-        (r"init torch distributed", "connecting GPUs"),
-        (r"server_args|attention backend|chat template", "starting"),
-        (r"application startup complete|uvicorn running|server is fired up", "starting the server"),
+        (r"^server_args=|^init parallel|^init torch distributed", "starting"),
+        (r"checkpoint shards|loading shards|^load weight", "loading weights"),
+        (r"^fetching \d+ files|^downloading", "downloading weights"),
+        (r"^captur|cuda graph (begin|end|capture)", "capturing graphs"),
+        (r"^kv cache is allocated|^memory pool|^max_total_num_tokens", "allocating the KV cache"),
+        (r"deep_?gemm.*(warm|compil)|^jit|autotun", "compiling kernels"),
+        (r"application startup complete|server is fired up", "starting the server"),
     )
 )
 

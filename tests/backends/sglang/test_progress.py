@@ -39,6 +39,8 @@ from hoonify_router.types import Health
             ("starting the server", 0, 0),
         ),
         ("[2026-11-29 17:16:38] Ignore import error when loading sglang.srt.models.mamba", None),
+        ("[2026-11-29 17:16:38] Cuda graph is disabled because of using torch native", None),
+        ("[2026-11-29 17:16:38] server_args={'jit': 1, 'deepgemm': 2}", ("starting", 0, 0)),
         ("", None),
     ],
 )
