@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hoonify_router.supervisor import lifecycle
 from hoonify_router.supervisor.home import Home
-from hoonify_router.supervisor.lifecycle import Trouble
+from hoonify_router.supervisor.lifecycle import Limits, Trouble
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.supervisor.room import Room
@@ -205,6 +205,11 @@ class EngineHome(Home):
 
     # ------------------------------------------------------------ watching
 
+    @property
+    def _limits(self) -> Limits:
+        """Return how long things may take with this kind of engine."""
+        return self.plan.limits
+
     async def _guarded(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do ``work`` as long as the process lives, nothing is overdue and nobody says stop.
 
@@ -220,7 +225,7 @@ class EngineHome(Home):
         watched: set[asyncio.Future[Any]] = {task, exited, self._fatal, *stops}
         try:
             while True:
-                until = lifecycle.deadline(self.life, self.plan.limits)
+                until = lifecycle.deadline(self.life, self._limits)
                 await asyncio.wait(
                     watched,
                     timeout=None if until is None else max(until - self._loop.time(), 0.0),
@@ -236,7 +241,7 @@ class EngineHome(Home):
                     raise Trouble(CRASHED if self.life.state == "ready" else NOT_LOADED)
                 if self._fatal.done():
                     raise self._fatal.result()
-                if trouble := lifecycle.overdue(self.life, self._loop.time(), self.plan.limits):
+                if trouble := lifecycle.overdue(self.life, self._loop.time(), self._limits):
                     raise trouble
         finally:
             task.cancel()
@@ -250,7 +255,7 @@ class EngineHome(Home):
         now = self._loop.time()
         self.health = health
         self._set(lifecycle.heartbeat(self.life, now, health.step_age))
-        trouble = lifecycle.overdue(self.life, now, self.plan.limits)
+        trouble = lifecycle.overdue(self.life, now, self._limits)
         if trouble is not None and not self._fatal.done():
             self._fatal.set_result(trouble)
 

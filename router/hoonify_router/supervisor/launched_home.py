@@ -21,7 +21,7 @@ from hoonify_router.api import Launch, LaunchSite, ServerBackend
 from hoonify_router.supervisor import guard, lifecycle
 from hoonify_router.supervisor.engine_home import CRASHED, NO_MEMORY, NOT_LOADED, EngineHome
 from hoonify_router.supervisor.home import Home
-from hoonify_router.supervisor.lifecycle import Trouble
+from hoonify_router.supervisor.lifecycle import Limits, Trouble
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.probe import listed, missing
 from hoonify_router.supervisor.process import EngineProcess
@@ -59,9 +59,7 @@ class LaunchedHome(EngineHome):
     """
 
     def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
-        patient = plan.limits.heartbeat_timeout * _PATIENCE
-        limits = dataclasses.replace(plan.limits, heartbeat_timeout=patient)
-        super().__init__(dataclasses.replace(plan, limits=limits), on_change)
+        super().__init__(plan, on_change)
         assert isinstance(plan.backend, ServerBackend)
         self._backend = plan.backend
         self._launch = Launch(())
@@ -73,6 +71,11 @@ class LaunchedHome(EngineHome):
     def view(self) -> HomeView:
         """Return what gateways may know of it now; its key is drawn anew for each start."""
         return msgspec.structs.replace(super().view, api_key=self._key)
+
+    @property
+    def _limits(self) -> Limits:
+        limits = self.plan.limits
+        return dataclasses.replace(limits, heartbeat_timeout=limits.heartbeat_timeout * _PATIENCE)
 
     @property
     def served_name(self) -> str:
@@ -170,7 +173,7 @@ class LaunchedHome(EngineHome):
         load = self._backend.load
         try:
             while True:
-                patience = self.plan.limits.heartbeat_timeout
+                patience = self._limits.heartbeat_timeout
                 path = self._launch.ready_path if load is None else load.path
                 answer = await self._fetch(path, patience)
                 if answer is not None:

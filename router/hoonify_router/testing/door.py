@@ -48,12 +48,13 @@ class Door:
         server = ServerConfig(ping_interval=Duration(0), allow_anonymous=True)
         config = Config({plan.model: model}, server=server)
         backend = plan.backend
-        parameters, tasks = {}, {}
+        parameters, tasks, servers = {}, {}, {}
         if isinstance(backend, ServerBackend):
+            servers[backend.name] = backend
             parameters[backend.name] = backend.parameters
             tasks[backend.name] = backend.tasks
         catalog = Catalog(config, parameters, tasks=tasks, balancers={})
-        adapters = {"worker": WorkerAdapter(), "server": ServerAdapter()}
+        adapters = {"worker": WorkerAdapter(), "server": ServerAdapter(backends=servers)}
         self._gateway = Gateway(config, [], adapters, catalog)
         self._generations = itertools.count(1)
         self._app: Sanic[Any, Any] | None = None
