@@ -11,6 +11,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from hoonify_router.loader import load_plugins
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = re.compile(
     r"^(?P<requirement>[a-z0-9].*?)(?: \\)?$(?P<hashes>(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)*)",
@@ -84,3 +86,35 @@ def test_the_default_is_light() -> None:
     names = {requirement.name for requirement, _ in locked("default.txt")}
     assert not [name for name in names if name == "torch" or name.startswith("nvidia")]
     assert "onnxruntime-gpu" not in names
+
+
+ENGINES = ROOT / "requirements" / "engines"
+
+
+def locks_of_engines() -> dict[str, Path]:
+    """Return where `make lock` writes the lock for each list of an engine's requirements."""
+    written = re.findall(
+        r"requirements/engines/(\S+\.in).* -o (backends/\S+)", (ROOT / "tox.ini").read_text()
+    )
+    return {name: ROOT / path for name, path in written}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in ENGINES.glob("*.in")))
+def test_an_engines_lock_satisfies_what_is_asked_for(name: str) -> None:
+    """With hashes for all of it; and the backend ships it."""
+    lock = locks_of_engines()[name]
+    found = list(LOCKED.finditer(lock.read_text()))
+    assert all(each["hashes"] for each in found)
+    versions: dict[str, set[str]] = {}
+    for each in found:
+        requirement = Requirement(each["requirement"])
+        pinned = str(requirement.specifier).removeprefix("==")
+        versions.setdefault(canonicalize_name(requirement.name), set()).add(pinned)
+    lines = (ENGINES / name).read_text().splitlines()
+    for asked_for in (Requirement(line) for line in lines if line and line[0] != "#"):
+        pinned_versions = versions[canonicalize_name(asked_for.name)]
+        assert all(asked_for.specifier.contains(version) for version in pinned_versions)
+    shipped = {
+        path for b in load_plugins().backends.values() for e in b.environments for path in e.locks
+    }
+    assert lock in shipped

@@ -17,8 +17,11 @@ from hoonify_router.api import Accelerator, Backend, EngineEnvironment, ServerBa
 __all__ = ["PARAMETERS", "SGLangOptions", "hoonify_register_backends"]
 
 _LOCKS = Path(__file__).with_name("requirements")
-ENVIRONMENTS = (EngineEnvironment("sglang", "cpu", (_LOCKS / "cpu.txt",)),)
-"""For a GPU there is no lock: its packages depend on the driver (see docs/backends.md)."""
+ENVIRONMENTS = (
+    EngineEnvironment("sglang", "cpu", (_LOCKS / "cpu.txt",)),
+    EngineEnvironment("sglang", "cuda", (_LOCKS / "cuda.txt",)),
+)
+"""For a GPU: what PyPI has, which is for CUDA 13 and x86_64. Another driver needs an interpreter of its own."""
 
 
 def accelerator(options: Struct) -> Accelerator:
