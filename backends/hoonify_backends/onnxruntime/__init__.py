@@ -14,6 +14,7 @@ from hoonify_backends.onnxruntime.embedding.options import OnnxEmbeddingOptions
 from hoonify_backends.onnxruntime.environments import ENVIRONMENTS, GENAI_ENVIRONMENTS, accelerator
 from hoonify_backends.onnxruntime.genai.availability import check as check_genai
 from hoonify_backends.onnxruntime.genai.options import KNOWN, GenaiOptions
+from hoonify_backends.onnxruntime.memory import estimate
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_router.api import Backend, WorkerBackend, hookimpl
 
@@ -30,6 +31,7 @@ def hoonify_register_backends() -> list[Backend]:
             requires=("onnxruntime", "numpy", "tokenizers", "jinja2"),
             extra="onnx",
             check=check,
+            estimate=estimate,
             parameters=PARAMETERS,
             tasks=TASKS,
             environments=ENVIRONMENTS,

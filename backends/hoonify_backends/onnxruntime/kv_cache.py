@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hoonify_backends.onnxruntime.options import DEFAULT_SLOTS
 from hoonify_backends.onnxruntime.row_copier import RowCopier
 from hoonify_router.errors import ModelUnavailable
 
 _GIB = 1024**3
-_DEFAULT_SLOTS = 16
 
 
 class KVLayout:
@@ -61,7 +61,7 @@ class KVLayout:
             ModelUnavailable: It is more than the budget.
         """
         budget = int(budget_gib * _GIB)
-        slots = wanted if wanted is not None else min(_DEFAULT_SLOTS, budget // self.row_bytes)
+        slots = wanted if wanted is not None else min(DEFAULT_SLOTS, budget // self.row_bytes)
         if slots < 1 or slots * self.row_bytes > budget:
             slots = max(slots, 1)
             raise ModelUnavailable(

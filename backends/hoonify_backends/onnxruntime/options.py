@@ -9,6 +9,9 @@ from msgspec import Meta, Struct, field
 from hoonify_backends.generation.defaults import SamplingDefaults
 from hoonify_backends.generation.parameters import ToolParser
 
+DEFAULT_SLOTS = 16
+"""Requests that run at once, where the memory has room for them and nobody says how many."""
+
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 
 

@@ -12,6 +12,7 @@ from hoonify_router.cli.output import show_json
 from hoonify_router.cli.parser import BuiltIn, Installed, UnknownName
 from hoonify_router.cli.preparation import prepare
 from hoonify_router.config import LoadedConfig, options_for
+from hoonify_router.config.sizes import show_size
 from hoonify_router.discretion import discreet
 from hoonify_router.loader import did_you_mean
 
@@ -55,6 +56,7 @@ COMMAND = BuiltIn(
 
 def _explain(loaded: LoadedConfig, installed: Installed, model: str) -> list[dict[str, Any]]:
     # Imported here, because not every command needs it.
+    from hoonify_router.supervisor.budget import claim_of
     from hoonify_router.supervisor.lifecycle import Limits
     from hoonify_router.supervisor.plan import HomePlan, plan_homes
 
@@ -88,6 +90,7 @@ def _explain(loaded: LoadedConfig, installed: Installed, model: str) -> list[dic
                 "environment": plan.environment.name if plan.environment else None,
                 "folder": str(plan.base_dir),
                 "options": discreet(plan.options),
+                "gpu_memory": claim_of(loaded, plan.home, plan.backend),
                 "state": report.state,
                 "reason": report.reason or None,
                 "detail": report.detail or None,
@@ -114,6 +117,9 @@ def _show(home: dict[str, Any]) -> None:
         "environment": home["environment"],
         "interpreter": home["interpreter"],
         "folder": home["folder"] if home["interpreter"] else None,
+        "GPU memory": ", ".join(
+            f"{show_size(size)} on GPU {gpu}" for gpu, size in home["gpu_memory"].items() if size
+        ),
         "options": ", ".join(f"{name}: {value}" for name, value in home["options"].items()),
     }
     for label, told in facts.items():

@@ -38,7 +38,7 @@ models:
     homes:
       - {backend: wide, options: {model: m, nodes: 2, token: confidential}}
       - {backend: wide, options: {model: m}, url: "http://gpu-1:30000"}
-  near: {provider: p, context_length: 1, backend: echo}
+  near: {provider: p, context_length: 1, backend: echo, gpu: [1], gpu_memory: 3GiB}
 """
 
 
@@ -68,6 +68,8 @@ def test_a_worker_is_told_with_its_interpreter(run: Run, folder: Path) -> None:
     assert (home["home"], home["backend"], home["state"]) == ("near", "echo", "available")
     assert home["interpreter"] == sys.executable
     (step,) = home["steps"]
+    assert home["gpu_memory"] == {"1": 3 * 1024**3}
+    assert "GPU memory   3 GiB on GPU 1" in run("explain", "near").out
     assert step["command"][:3] == [sys.executable, "-m", "hoonify_router.worker"]
 
 
