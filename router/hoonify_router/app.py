@@ -1,20 +1,14 @@
-"""The only file that wires: from a checked configuration to running processes."""
+"""From a checked configuration to running processes: the main one, and the supervisor."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import dataclasses
-import gc
 import logging
 import os
 import socket
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing import active_children
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,92 +16,17 @@ from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
 from hoonify_router import runfile
-from hoonify_router.adapters.engine import WorkerAdapter
-from hoonify_router.adapters.server import ServerAdapter
-from hoonify_router.api import (
-    APIRoute,
-    Balancer,
-    Middleware,
-    Phase,
-    PluginContext,
-    Route,
-    ServerBackend,
-    Vitals,
-)
-from hoonify_router.catalog import Catalog
-from hoonify_router.config.model import Config, LoadedConfig
+from hoonify_router.config.model import LoadedConfig
 from hoonify_router.connection import ClientProtocol
 from hoonify_router.door import BACKLOG, base_url, is_public, open_doors, runtime_dir
-from hoonify_router.errors import PluginError
-from hoonify_router.gateway import Gateway
-from hoonify_router.loader import (
-    Measurements,
-    Plugins,
-    build_balancers,
-    build_pipeline,
-    collect_routes,
-    load_plugins,
-    names_in,
-    plugin_context,
-    reload_pipeline,
-)
+from hoonify_router.gateway_process import SOCKET_NAME, Launch, gateway_app, refuse
+from hoonify_router.loader import names_in
 from hoonify_router.logs import configure_logging, warn_of_prompts
-from hoonify_router.orphans import (
-    clean_up_after_parent,
-    clean_up_in_background,
-    when_parent_dies,
-)
-from hoonify_router.processes import (
-    CANNOT_START,
-    ProcessWatch,
-    hear_one_stop,
-    signals_held_back,
-)
-from hoonify_router.routes import add_routes, admin_routes
-from hoonify_router.shaping import Shaper
+from hoonify_router.orphans import clean_up_in_background
+from hoonify_router.processes import ProcessWatch, signals_held_back
 from hoonify_router.supervisor import run_supervisor
-from hoonify_router.supervisor.client import SupervisorClient
-from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
-from hoonify_router.types.status import HomeTally
 
 log = logging.getLogger(__name__)
-
-SOCKET_NAME = "supervisor.sock"
-
-_COLLECT_AFTER = 50_000  # objects more than are freed
-_LEAST_PATIENCE = 30.0
-_LAST_WORDS = 2.0
-_FOREVER = 10 * 365 * 86400
-
-
-@dataclass
-class Launch:
-    """What every process of one ``serve`` must know; sent to each when it is started.
-
-    Args:
-        loaded: The configuration, with the address as it really is.
-        address: Base URL of the door.
-        runtime_dir: Folder for sockets, ours alone.
-        helpers: Processes that Sanic has started beside the main one.
-        public: Whether other machines reach the door.
-    """
-
-    loaded: LoadedConfig
-    address: str
-    runtime_dir: Path
-    helpers: list[int] = field(default_factory=list)
-    public: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the Sanic app's name, the same in all processes of one router."""
-        return f"hoonify-router-{self.runtime_dir.name}"
-
-    @property
-    def patience(self) -> float:
-        """Return how long requests under way may take to end when the router stops."""
-        defaults = self.loaded.config.backends.values()
-        return max([_LEAST_PATIENCE, *(float(one.drain_timeout) for one in defaults)])
 
 
 def serve(
@@ -138,7 +57,7 @@ def serve(
         doors = open_doors(server.host, server.port, server.workers)
     except OSError as error:
         why = error.strerror or str(error)
-        return _refuse(f"cannot listen on {server.host}:{server.port}: {why}")
+        return refuse(f"cannot listen on {server.host}:{server.port}: {why}")
     server = msgspec.structs.replace(server, port=doors[0].getsockname()[1])
     loaded = msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, server=server))
     with signals_held_back(), contextlib.ExitStack() as open_ones, runtime_dir() as folder:
@@ -153,35 +72,11 @@ def serve(
             runfile.announce(loaded, address=launch.address, supervisor=folder / SOCKET_NAME)
         except OSError as error:
             why = error.strerror or str(error)
-            return _refuse(f"the state folder {loaded.state_dir} cannot be written: {why}")
+            return refuse(f"the state folder {loaded.state_dir} cannot be written: {why}")
         try:
             return _run_processes(launch, doors)
         finally:
             runfile.withdraw(loaded)
-
-
-def create_app(
-    gateway: Gateway, name: str, routes: Sequence[Route | APIRoute] = ()
-) -> Sanic[Any, Any]:
-    """Return the HTTP door of one gateway; who starts and stops the gateway is not its business.
-
-    Args:
-        gateway: What the routes need.
-        name: Unique in this process.
-        routes: Extra routes.
-    """
-    app: Sanic[Any, Any] = Sanic(name, configure_logging=False, env_prefix="HOONIFY_SANIC_")
-    app.config.update(
-        ACCESS_LOG=False,
-        MOTD=False,
-        AUTO_EXTEND=False,
-        REQUEST_MAX_SIZE=gateway.config.server.max_body_bytes,
-        RESPONSE_TIMEOUT=_FOREVER,  # answers have clocks of their own
-        GRACEFUL_SHUTDOWN_TIMEOUT=1.0,  # what was under way has been waited for
-    )
-    app.ctx.gateway = gateway
-    add_routes(app, routes)
-    return app
 
 
 # ---------------------------------------------------------------- the main process
@@ -214,7 +109,7 @@ def _run_processes(launch: Launch, doors: Sequence[socket.socket]) -> int:
         motd=False,
         backlog=BACKLOG,
     )
-    Sanic.serve(primary=app, app_loader=AppLoader(factory=partial(_gateway_app, launch)))
+    Sanic.serve(primary=app, app_loader=AppLoader(factory=partial(gateway_app, launch)))
     return watches[0].status if watches else 1
 
 
@@ -230,178 +125,3 @@ def _supervise(launch: Launch) -> None:
         address=launch.address,
         plugins_required=names_in(launch.loaded.config),
     )
-
-
-# ---------------------------------------------------------------- a gateway process
-
-
-def _gateway_app(launch: Launch) -> Sanic[Any, Any]:
-    """Build the door of one gateway process, with everything behind it."""
-    configure_logging()
-    loaded = launch.loaded
-
-    in_force = InForce(loaded)
-
-    def vitals() -> Vitals:
-        return gateway.vitals()
-
-    def standing() -> Mapping[str, Middleware]:
-        return gateway.middleware()
-
-    try:
-        plugins = load_plugins(names_required=names_in(loaded.config))
-        context = dataclasses.replace(
-            plugin_context(loaded, launch.runtime_dir),
-            vitals=vitals,
-            middleware=standing,
-            latest=in_force.read,
-            ask=lambda command, arguments, who: client.ask(command, arguments, who=who),
-        )
-        middleware = build_pipeline(plugins, loaded, context)
-        balancers = build_balancers(plugins, loaded)
-        routes, failures = collect_routes(plugins, context)
-    except PluginError as error:
-        raise _cannot_start(str(error)) from error
-    _warn(launch, failures, middleware)
-    servers = {
-        name: backend
-        for name, backend in plugins.backends.items()
-        if isinstance(backend, ServerBackend)
-    }
-    parameters = {name: backend.parameters for name, backend in servers.items()}
-    tasks = {name: backend.tasks for name, backend in servers.items()}
-    catalog = Catalog(loaded.config, parameters, tasks=tasks, balancers=balancers)
-    adapters = {"worker": WorkerAdapter(), "server": ServerAdapter(backends=servers)}
-    shaper = Shaper(plugins.shape_error)
-    gateway = Gateway(loaded.config, middleware, adapters, catalog, shaper)
-    gateway.on_config = partial(_adopt, in_force, plugins, middleware, context)
-    gateway.measure = Measurements(plugins, context).collect
-    client = SupervisorClient(
-        launch.runtime_dir / SOCKET_NAME,
-        gateway.on_table,
-        commands=_commands_of(gateway),
-        uses=gateway.uses,
-        on_config=gateway.adopt,
-    )
-    catalog.ensure_ready = client.ensure_ready
-    app = create_app(gateway, launch.name, [*routes, *admin_routes(client.ask)])
-
-    async def open_up(app: Sanic[Any, Any]) -> None:
-        when_parent_dies(partial(_leave_orphaned, launch, gateway))
-        try:
-            await gateway.start()
-        except PluginError as error:
-            log.debug("a middleware cannot start", exc_info=True)
-            raise _cannot_start(str(error)) from error
-        app.ctx.connecting = app.loop.create_task(_connect(client))
-        _spare_the_collector()
-
-    async def hear_stop(app: Sanic[Any, Any]) -> None:
-        starting = asyncio.current_task()
-        assert starting is not None
-        hear = partial(hear_one_stop, launch.runtime_dir, partial(app.stop, terminate=False))
-        # Sanic's loop stops when this start ends, and runs for good then: only then can it be stopped.
-        starting.add_done_callback(lambda _: app.loop.call_soon(hear))
-
-    async def let_go(app: Sanic[Any, Any]) -> None:
-        await gateway.drain(launch.patience)
-
-    async def shut(app: Sanic[Any, Any]) -> None:
-        client.close()
-        await gateway.stop()
-
-    app.before_server_start(open_up)
-    app.after_server_start(hear_stop)
-    app.before_server_stop(let_go)
-    app.after_server_stop(shut)
-    return app
-
-
-def _commands_of(gateway: Gateway) -> Commands:
-    """Return what the supervisor may ask a gateway for."""
-
-    async def tallies(arguments: NoArguments, asker: Asker) -> dict[str, HomeTally]:
-        return gateway.tallies()
-
-    commands = Commands()
-    commands.add("tallies", tallies)
-    return commands
-
-
-@dataclass
-class InForce:
-    """The configuration that is in force in this process."""
-
-    loaded: LoadedConfig
-
-    def read(self) -> LoadedConfig:
-        """Return it."""
-        return self.loaded
-
-
-def _adopt(
-    in_force: InForce,
-    plugins: Plugins,
-    middleware: Sequence[Middleware],
-    context: PluginContext,
-    config: Config,
-) -> Mapping[str, Balancer]:
-    """Take over a new generation's configuration; return the balancers that it asks for."""
-    loaded = in_force.loaded = msgspec.structs.replace(in_force.loaded, config=config)
-    reload_pipeline(plugins, middleware, loaded, context)
-    return build_balancers(plugins, loaded)
-
-
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from what stands for good; its looks at all of it would be stalls for nothing.
-
-    Requests leave no cycles behind, so it may come rarely, too.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
-
-
-def _warn(launch: Launch, failures: Sequence[object], middleware: Sequence[Middleware]) -> None:
-    """Say what an operator should know at a start that goes well all the same."""
-    for failure in failures:
-        log.warning("%s", failure)
-    _warn_of_open_door(launch, middleware)
-
-
-def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:
-    """Say once when whoever reaches the door may use the engines, unless the operator has said that it is meant."""
-    server = launch.loaded.config.server
-    asks = any(one.phase is Phase.AUTHENTICATE for one in middleware)
-    if asks or server.allow_anonymous or not runfile.first_time(launch.runtime_dir, "open-door"):
-        return
-    whom = "other machines" if launch.public else "whoever is on this machine"
-    told = (
-        "NO KEYS: %s:%d is open to %s, for nothing in `pipeline:` asks for a key (api_keys would);"
-        " if that is meant, say `allow_anonymous: true` under `server:`"
-    )
-    log.warning(told, server.host, server.port, whom)
-
-
-async def _connect(client: SupervisorClient) -> None:
-    """Connect to the supervisor, which starts at the same time and may take its time."""
-    while True:
-        with contextlib.suppress(OSError):
-            await client.connect()
-            return
-
-
-def _cannot_start(why: str) -> SystemExit:
-    return SystemExit(_refuse(why))
-
-
-def _refuse(why: str) -> int:
-    print(f"hoonify-router: {why}", file=sys.stderr, flush=True)
-    return CANNOT_START
-
-
-async def _leave_orphaned(launch: Launch, gateway: Gateway) -> None:
-    """The main process was killed: tell clients the truth about their streams, then go."""
-    await gateway.drain(_LAST_WORDS)
-    clean_up_after_parent(launch.helpers, launch.runtime_dir)
-    os._exit(1)

@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hoonify_router.app import Launch
 from hoonify_router.config import BackendDefaults, Config, LoadedConfig, ModelConfig
+from hoonify_router.gateway_process import Launch
 
 HEAVY = ("exllamav2", "numpy", "onnxruntime", "sglang", "tokenizers", "torch", "transformers")
 
 BUILD = """
 import json, sys
 from pathlib import Path
-from hoonify_router.app import Launch, _gateway_app
+from hoonify_router.gateway_process import Launch, gateway_app
 from hoonify_router.config import load_config
 from hoonify_router.loader import load_plugins
 plugins = load_plugins()
@@ -27,7 +27,7 @@ loaded = load_config(
     balancer_settings=plugins.balancer_settings,
     env={"HOONIFY_STATE_DIR": str(folder)},
 )
-app = _gateway_app(Launch(loaded, "http://x", folder))
+app = gateway_app(Launch(loaded, "http://x", folder))
 print(json.dumps({
     "name": app.name,
     "routes": sorted({route.path for route in app.router.routes}),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sanic import Sanic
 
-from hoonify_router import app, runfile
+from hoonify_router import app, gateway_process, runfile
 from hoonify_router.api import Middleware, Phase, RequestContext
 from hoonify_router.config.model import Config, LoadedConfig, ServerConfig
 from hoonify_router.errors import InvalidRequest
@@ -79,8 +79,8 @@ def hoonify_shape_error(error, context):
     install("acme", clumsy=source.format(order="tryfirst", body="1 / 0"))
     install("other", neat=source.format(order="trylast", body='{"problem": error.message}'))
     loaded = LoadedConfig(tmp_path / "router.yaml", Config(models={}), tmp_path)
-    monkeypatch.setattr(app, "configure_logging", lambda: None)
-    door = app._gateway_app(app.Launch(loaded, "http://127.0.0.1", tmp_path))
+    monkeypatch.setattr(gateway_process, "configure_logging", lambda: None)
+    door = gateway_process.gateway_app(gateway_process.Launch(loaded, "http://127.0.0.1", tmp_path))
     ctx = RequestContext("req_1", "GET", "/", {}, "", 0.0)
     try:
         body = door.ctx.gateway.shaper.shape(InvalidRequest("No."), ctx).content
@@ -113,9 +113,11 @@ def test_an_open_door_is_worth_a_warning(
         models={}, server=ServerConfig(host="0.0.0.0", allow_anonymous="meant" in fields)
     )
     loaded = LoadedConfig(tmp_path / "router.yaml", config, tmp_path)
-    launch = app.Launch(loaded, "http://127.0.0.1:8000", tmp_path, public="public" in fields)
+    launch = gateway_process.Launch(
+        loaded, "http://127.0.0.1:8000", tmp_path, public="public" in fields
+    )
     middleware = [] if phase is None else [type("Some", (Middleware,), {"phase": phase})()]
     for _ in range(2):
-        app._warn_of_open_door(launch, middleware)
+        gateway_process._warn_of_open_door(launch, middleware)
     assert len(caplog.records) == (whom is not None)
     assert whom is None or f"0.0.0.0:8000 is open to {whom}" in caplog.text

@@ -12,7 +12,6 @@ from sanic import Sanic
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
 from hoonify_router.api import ServerBackend
-from hoonify_router.app import create_app
 from hoonify_router.catalog import Catalog
 from hoonify_router.config import Config, ModelConfig, ServerConfig
 from hoonify_router.config.model import Breaker
@@ -20,6 +19,7 @@ from hoonify_router.config.times import Duration
 from hoonify_router.connection import ClientProtocol
 from hoonify_router.door import open_door
 from hoonify_router.gateway import Gateway
+from hoonify_router.gateway_process import create_app
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.testing.client import Answer, Stream, open_stream, post
 from hoonify_router.testing.subject import CONTEXT

@@ -15,10 +15,10 @@ from sanic import Sanic
 from tests.router.doubles import Stage, gateway
 
 from hoonify_router.api import APIRoute, Middleware, Route
-from hoonify_router.app import create_app
 from hoonify_router.connection import ClientProtocol
 from hoonify_router.door import open_door
 from hoonify_router.gateway import Gateway
+from hoonify_router.gateway_process import create_app
 
 _NUMBERS = itertools.count(1)
 
