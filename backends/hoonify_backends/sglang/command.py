@@ -118,7 +118,7 @@ def program(options: SGLangOptions, python: str) -> list[str]:
 def model_arguments(options: SGLangOptions, base_dir: Path) -> list[str]:
     """Return where the weights are."""
     folder = local_folder(options.model or "", base_dir)
-    place = (options.model or "") if folder is None else str(folder.resolve())
+    place = (options.model or "") if folder is None else os.path.normpath(folder.absolute())
     return ["--model-path", place]
 
 

@@ -48,7 +48,8 @@ def other_node(options: SGLangOptions, site: LaunchSite, rank: int) -> Step:
     """Return what runs on a node that serves no requests."""
     site = dataclasses.replace(site, python="python")
     command = [*program(options, site.python), *model_arguments(options, site.base_dir)]
-    command += ["--served-model-name", served_name(site.model), "--port", _PORT, *flags(options)]
+    command += ["--served-model-name", served_name(site.model), "--port", _PORT]
+    command += ["--enable-cache-report", *flags(options)]
     command += ["--nnodes", str(options.nnodes), "--node-rank", str(rank)]
     command += ["--dist-init-addr", options.dist_init_addr or _NODE_0, *options.extra_args]
     return Step(

@@ -20,11 +20,19 @@ from hoonify_router.environments import EnvironmentStore
 from hoonify_router.environments.store import FOLDER_VARIABLE
 
 
-def environment() -> Path:
-    """Return the folder with SGLang's environment; skip the test where there is none."""
+def built(accelerator: str) -> Path | None:
+    """Return the folder with SGLang's environment for an accelerator; ``None`` where there is none."""
     named = os.environ.get(FOLDER_VARIABLE)
     folder = Path(named) if named else ROOT / "config" / "var" / "environments"
-    if EnvironmentStore(folder).current(ENVIRONMENTS[0]) is None:
+    store = EnvironmentStore(folder)
+    found = [one for one in ENVIRONMENTS if one.accelerator == accelerator]
+    return folder if any(store.current(one) for one in found) else None
+
+
+def environment() -> Path:
+    """Return the folder with SGLang's environment for the CPU; skip the test where there is none."""
+    folder = built("cpu")
+    if folder is None:
         pytest.skip(
             "SGLang's environment is not built: hoonify-router env sync sglang --accelerator cpu"
         )
