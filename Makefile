@@ -40,7 +40,7 @@ test: $(DEV) ## run the default tests
 test-all: $(DEV) ## run every test, the slow ones too
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-exllama: exllama ## run the tests of the ExLlama backends on the real package, on the CPU
+test-exllama: exllama ## run the tests of the real ExLlamaV2 on the CPU, in its environment
 	@$(EXLLAMA)/bin/python -m pytest -n 2 --dist loadfile tests/backends/exllama/ring_two $(ARGS)
 
 test-gpu: $(DEV) ## run the tests that need a GPU, here and by GPU_PYTHONS; see docs/gpu-runs
@@ -85,5 +85,5 @@ $(DEV): requirements/dev.txt requirements/models-test.txt $(INPUTS) | $(BIN)/pyt
 $(EXLLAMA)/.installed: requirements/exllama-test.txt
 	@sh requirements/make-venv $(EXLLAMA) $(PYTHON)
 	@$(EXLLAMA)/bin/python -m pip install --quiet --no-deps --requirement requirements/exllama-test.txt
-	@$(EXLLAMA)/bin/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'checkout.pth').write_text('$(CURDIR)/router\n$(CURDIR)/backends\n')"
+	@$(EXLLAMA)/bin/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'checkout.pth').write_text('$(CURDIR)/router\n$(CURDIR)/backends\n$(CURDIR)\n')"
 	@touch $@

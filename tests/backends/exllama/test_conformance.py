@@ -1,0 +1,47 @@
+"""ExLlamaV2 keeps every promise: the real package on a CPU, in a worker process in its own environment."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from hoonify_backends.exllama import hoonify_register_backends
+from hoonify_router.api import Backend, HomeConfig, Unavailable, WorkerBackend
+from hoonify_router.testing import BackendConformance
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".venv-exllama" / "bin" / "python"
+DONE = ROOT / ".venv-exllama" / ".installed"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not DONE.exists(), reason="no environment with ExLlamaV2: `make test-exllama` makes it"
+    ),
+]
+
+
+def on_a_cpu() -> Backend:
+    """Return the backend with the engine that does without a GPU."""
+    backend, _ = hoonify_register_backends()
+    assert isinstance(backend, WorkerBackend)
+
+    def fine(options: object, home: HomeConfig, base_dir: Path) -> Unavailable | None:
+        return None
+
+    return dataclasses.replace(
+        backend,
+        engine="tests.backends.exllama.ring_two.engine:CpuExLlamaV2Engine",
+        check=fine,
+    )
+
+
+class TestExLlamaV2(BackendConformance):
+    """With pages, as with flash-attn."""
+
+    backend = on_a_cpu()
+    python = str(PYTHON)
+    options: ClassVar = {"model": "models/tiny-chat/hf", "slots": 8, "cache_tokens": 8192}
