@@ -49,8 +49,10 @@ class Fleet:
         return home
 
     def launch(self, homes: Iterable[Home]) -> None:
-        """Let homes live."""
+        """Let homes live; those that do already are left alone."""
         for home in homes:
+            if home in self._lives:
+                continue
             life = asyncio.create_task(home.run(), name=home.plan.id)
             self._lives[home] = life
             life.add_done_callback(check_life)

@@ -151,6 +151,11 @@ class Home(ABC):
         finally:
             self.waiting -= 1
 
+    async def until_at_rest(self) -> None:
+        """Wait until nothing of it runs."""
+        while self.rests or self.life.state in ("starting", "loading", "ready", "draining"):
+            await asyncio.shield(self._changed)
+
     @abstractmethod
     async def run(self) -> None:
         """Live until ``stop`` is called; never raises."""

@@ -25,14 +25,12 @@ class Knowledge:
         expected_load: Seconds that a home is likely to load.
         held: Bytes that all homes take now, by GPU.
         budget: Bytes that they may take together, by GPU.
-        fits: Whether a new home can be loaded while those that it makes needless still run.
     """
 
     in_flight: Callable[[Home], int]
     expected_load: Callable[[HomePlan], float | None]
     held: Callable[[], Mapping[int, int]]
     budget: Mapping[int, int]
-    fits: Callable[[HomePlan], bool]
 
     @classmethod
     def of(cls, room: Room, uses: Uses, load_times: LoadTimes) -> Knowledge:
@@ -42,12 +40,20 @@ class Knowledge:
             expected_load=load_times.expected,
             held=room.held,
             budget=room.budget.capacity,
-            fits=lambda plan: room.fits(plan.claim),
         )
 
 
-def moves_of(difference: Difference[Home], known: Knowledge) -> list[Move]:
-    """Return the models whose homes would change."""
+def moves_of(
+    difference: Difference[Home], swapped: Iterable[HomePlan], known: Knowledge
+) -> list[Move]:
+    """Return the models whose homes would change.
+
+    Args:
+        difference: What becomes of homes.
+        swapped: Homes that cannot be loaded before the old ones are gone.
+        known: What there is to know of homes.
+    """
+    away = {plan.model for plan in swapped}
     models = dict.fromkeys(
         [
             *(plan.model for plan in difference.started),
@@ -63,7 +69,7 @@ def moves_of(difference: Difference[Home], known: Knowledge) -> list[Move]:
                 model=model,
                 stop=[_stop(home, known) for home in stopped],
                 start=[_start(plan, known) for plan in started],
-                swap=bool(stopped) and not all(known.fits(plan) for plan in started),
+                swap=model in away,
             )
         )
     return moves

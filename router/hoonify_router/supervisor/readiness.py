@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hoonify_router.config import LoadedConfig
 from hoonify_router.errors import ModelUnavailable
@@ -52,17 +52,42 @@ def refuse_what_cannot_run(loaded: LoadedConfig, difference: Difference[Home]) -
         raise Refusal("refused", problems)
 
 
-async def make_ready(fleet: Fleet, difference: Difference[Home]) -> dict[str, Home]:
+def models_in_service(difference: Difference[Home]) -> frozenset[str]:
+    """Return the models that have a running home among those that stop."""
+    return frozenset(
+        home.plan.model
+        for home in difference.stopped
+        if home.life.state in ("starting", "loading", "ready")
+    )
+
+
+async def make_ready(
+    fleet: Fleet,
+    plans: Sequence[HomePlan],
+    busy: Collection[str],
+    *,
+    beside: Collection[Home] = (),
+) -> dict[str, Home]:
     """Return the new homes by their ids; those that are to serve at once have answered.
 
     When it fails, or is cancelled, what it has begun is still in ``fleet.coming``.
 
+    Args:
+        fleet: Where they live.
+        plans: Of the homes that are to be made ready now.
+        busy: Models that are in service: their new homes are to serve at once, even those that start on demand.
+        beside: Homes that have been made ready already.
+
     Raises:
         Refusal: One of them does not come up.
     """
-    coming = _bring(fleet, difference.started)
-    busy = {home.plan.model for home in difference.stopped if _serves(home)}
-    await wait_until_ready(
+    coming = _bring(fleet, plans, beside)
+    for home in coming.values():
+        if home.life.state == "unavailable" and home.plan.model in busy:
+            told = f"{home.life.reason} {home.life.detail}".strip()
+            raise Refusal("refused", [f"{home.plan.id} on {home.plan.backend.name}: {told}"])
+    fleet.launch(coming.values())
+    await _wait_until_ready(
         [
             home
             for home in coming.values()
@@ -72,7 +97,7 @@ async def make_ready(fleet: Fleet, difference: Difference[Home]) -> dict[str, Ho
     return coming
 
 
-async def wait_until_ready(homes: Sequence[Home]) -> None:
+async def _wait_until_ready(homes: Sequence[Home]) -> None:
     """Wait until all of them have answered.
 
     Raises:
@@ -92,9 +117,9 @@ async def wait_until_ready(homes: Sequence[Home]) -> None:
         await asyncio.wait(tasks)
 
 
-def _bring(fleet: Fleet, plans: Sequence[HomePlan]) -> dict[str, Home]:
+def _bring(fleet: Fleet, plans: Sequence[HomePlan], beside: Collection[Home]) -> dict[str, Home]:
     """Return a home for each plan; one that an overtaken edit has begun to make ready is taken on."""
-    left = list(fleet.coming)
+    left = [home for home in fleet.coming if home not in beside]
     coming: dict[str, Home] = {}
     for plan in plans:
         begun = next((one for one in left if one.plan.identity == plan.identity), None)
@@ -107,7 +132,6 @@ def _bring(fleet: Fleet, plans: Sequence[HomePlan]) -> dict[str, Home]:
         if plan.id not in coming:
             home = coming[plan.id] = fleet.make(plan)
             fleet.coming.append(home)
-            fleet.launch([home])
     return coming
 
 
@@ -129,7 +153,3 @@ async def _until_ready(home: Home) -> None:
     else:
         return
     raise Refusal("failed", [f"{home.plan.id} on {home.plan.backend.name}: {told}"])
-
-
-def _serves(home: Home) -> bool:
-    return home.life.state in ("starting", "loading", "ready")

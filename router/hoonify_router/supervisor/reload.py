@@ -27,8 +27,11 @@ from hoonify_router.supervisor.plan import HomePlan, plan_homes
 from hoonify_router.supervisor.readiness import (
     compare_with_what_runs,
     make_ready,
+    models_in_service,
     refuse_what_cannot_run,
 )
+from hoonify_router.supervisor.room import Room
+from hoonify_router.supervisor.swap import Swap, plans_to_swap
 from hoonify_router.supervisor.watch import changes_of
 
 log = logging.getLogger(__name__)
@@ -45,12 +48,14 @@ class Proposal:
         plans: Its homes.
         difference: What becomes of the homes that there are.
         changes: What would be different, one line each; nothing if nothing would.
+        swapped: Homes that cannot be loaded before the old ones of their models are gone.
     """
 
     new: Configuration
     plans: list[HomePlan]
     difference: Difference[Home]
     changes: list[str]
+    swapped: list[HomePlan]
 
 
 class Reloader:
@@ -65,12 +70,15 @@ class Reloader:
         note: Where the number of the generation in force is written down: a supervisor that was killed goes on there.
         switch: Tells all gateways of the generation that is in force now, and waits until each has taken it over.
         tell: Called when a reload has ended.
+        republish: Tells gateways that homes have changed.
 
     Attributes:
         generation: Number of the configuration that is in force.
         last: How the last reload ended.
         counts: How many reloads had which result.
         history: Keeps the generations.
+        room: Where homes find their place on the GPUs; ``None`` is room for all.
+        swap: Tells whether homes are away to make room.
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class Reloader:
         note: Path,
         switch: Callable[[], Awaitable[None]],
         tell: Callable[[Outcome], object],
+        republish: Callable[[], object],
     ) -> None:
         self._judge = Judge(plugins)
         self._now = self._judge.first(loaded)
@@ -94,6 +103,8 @@ class Reloader:
         self._limits = limits
         self.history = history
         self._note = note
+        self.room: Room | None = None
+        self.swap = Swap(republish)
         self._switch = switch
         self._told = tell
         self._news = asyncio.Event()
@@ -217,18 +228,35 @@ class Reloader:
             Refusal: It does not come into force.
         """
         proposal = await self.propose(text)
-        new, plans, difference = proposal.new, proposal.plans, proposal.difference
-        changes = proposal.changes
+        difference, changes = proposal.difference, proposal.changes
         if not changes:
             return []
-        coming = await make_ready(self._fleet, difference)
+        busy = models_in_service(difference)
+        beside = [plan for plan in difference.started if plan not in proposal.swapped]
+        coming = await make_ready(self._fleet, beside, busy)
         self._committed = True
+        if not proposal.swapped:
+            await self._come_into_force(proposal, coming, text, trigger)
+            return changes
+        models = {plan.model for plan in proposal.swapped}
+        old = [home for home in difference.stopped if home.plan.model in models]
+        async with self.swap.away(old, self.loaded.config.server.gpu_patience):
+            ready = coming.values()
+            coming |= await make_ready(self._fleet, proposal.swapped, busy, beside=[*ready])
+            await self._come_into_force(proposal, coming, text, trigger)
+        return changes
+
+    async def _come_into_force(
+        self, proposal: Proposal, coming: dict[str, Home], text: str, trigger: Trigger
+    ) -> None:
+        """Switch: from now on nothing can fail any more."""
+        difference = proposal.difference
         generation = Generation(
-            self.generation + 1, time.time(), str(trigger), tuple(changes), text
+            self.generation + 1, time.time(), str(trigger), tuple(proposal.changes), text
         )
         models = self.loaded.config.models
-        self._now, self.generation = new, generation.number
-        self._put_in_place(plans, difference, coming)
+        self._now, self.generation = proposal.new, generation.number
+        self._put_in_place(proposal.plans, difference, coming)
         try:
             self.history.add(generation)
             self._note.write_text(str(generation.number))
@@ -238,7 +266,6 @@ class Reloader:
         for home in difference.stopped:
             total = models[home.plan.model].timeouts.total or _A_DAY
             self._fleet.part([home], max(total, home.plan.limits.drain_timeout))
-        return changes
 
     async def propose(self, text: str) -> Proposal:
         """Return what a text would change; nothing is done yet.
@@ -261,7 +288,8 @@ class Reloader:
         if not changes and (difference.started or text != now.loaded.text):
             homes = [f"{plan.id}: can run here now" for plan in difference.started]
             changes = homes or ["comments and layout"]
-        return Proposal(new, plans, difference, changes)
+        swapped = [] if self.room is None else plans_to_swap(self.room, difference)
+        return Proposal(new, plans, difference, changes, swapped)
 
     async def read(self) -> str:
         """Return what the file says at the moment.
@@ -294,6 +322,8 @@ class Reloader:
         """Make the homes of the new generation those of the table, in the order of the file."""
         for home, plan in difference.kept:
             home.replan(plan)
+            if self.room is not None:
+                self.room.recount(home)
         by_id = {plan.id: home for home, plan in difference.kept} | coming
         for home in coming.values():
             self._fleet.coming.remove(home)

@@ -79,7 +79,7 @@ class ReloadCommands:
         except Refusal as refusal:
             problems = list(refusal.problems)
             return Plan(result="refused", generation=generation, problems=problems)
-        moves = moves_of(proposal.difference, self._known)
+        moves = moves_of(proposal.difference, proposal.swapped, self._known)
         told = await asyncio.to_thread(self._review, before, proposal.new.loaded)
         return Plan(
             result="changes" if proposal.changes else "nothing",

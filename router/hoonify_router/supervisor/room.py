@@ -70,6 +70,14 @@ class Room:
         held = [claim for home, claim in self._inside.items() if not without(home)]
         return self.budget.fits(held, new)
 
+    def claims(self, *, without: Callable[[Home], bool] = lambda home: False) -> list[Claim]:
+        """Return what each of the homes that are inside takes.
+
+        Args:
+            without: Whom not to count.
+        """
+        return [claim for home, claim in self._inside.items() if not without(home)]
+
     def held(self) -> dict[int, int]:
         """Return what the homes that are inside claim, by GPU."""
         sums: dict[int, int] = {}
@@ -113,6 +121,12 @@ class Room:
         if claim is not None:
             now = asyncio.get_running_loop().time()
             self._left_at.update(dict.fromkeys(claim, now))
+            self.look()
+
+    def recount(self, home: Home) -> None:
+        """Note that a home which is inside has another claim by its new plan."""
+        if home in self._inside:
+            self._inside[home] = home.plan.claim
             self.look()
 
     def has_company(self, home: Home) -> bool:

@@ -128,6 +128,7 @@ class Supervisor:
             note=runtime_dir / _GENERATION,
             switch=self._switch,
             tell=self._reloaded,
+            republish=self._publish,
         )
         loaded = self._reloader.loaded
         plans = plan_homes(loaded, plugins.backends, limits)
@@ -140,6 +141,7 @@ class Supervisor:
             server.gpu_turn,
             server.gpu_patience,
         )
+        self._reloader.room = self._room
         for plan in plans:
             self._fleet.current[plan.id] = self._fleet.make(plan)
         known = Knowledge.of(self._room, self._control.uses, self._load_times)
@@ -271,6 +273,9 @@ class Supervisor:
 
     async def _ensure_ready(self, home_id: str) -> HomeView:
         home = self._homes.get(home_id)
+        if home is not None and home.moving:  # who asks now waits for its successor
+            await self._reloader.swap.wait()
+            home = self._homes.get(home_id)
         if home is None:
             raise ModelUnavailable("The router does not know this home.")
         return await home.ensure_ready()
