@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.router.doubles import request
+from tests.thoroughness import examples
 
 from hoonify_plugins import openai_errors
 from hoonify_router.adapters.refusals import refusal, stream_refusal
@@ -94,7 +95,7 @@ def read(body: bytes, secret: str) -> str:
     return text
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(st.integers(300, 599), hostile(), st.sampled_from(["chat", "completion", "embedding"]))
 def test_no_answer_of_an_engine_leaks(status: int, given_: tuple[str, Any], task: Any) -> None:
     """As a status with a body, in any shape, and as an error within a stream that began well."""
@@ -106,7 +107,7 @@ def test_no_answer_of_an_engine_leaks(status: int, given_: tuple[str, Any], task
     read(json.dumps(SHAPER.event(within, request())).encode(), secret)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(300, 599), st.binary(max_size=300))
 @example(400, b"[" * 100_000)
 @example(400, b'{"error":{"message":"' + b"a" * 50_000 + b'"}}')

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.router.doubles import Play, Wire, home, request
 from tests.router.reading import read_stream
 from tests.router.scene import NoDice, Scene, homes, models, timeouts
+from tests.thoroughness import examples
 
 from hoonify_router.completion import Completion
 from hoonify_router.errors import (
@@ -242,7 +243,7 @@ ACTS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.lists(
         st.tuples(st.booleans(), st.lists(ACTS, min_size=1, max_size=3), st.integers(0, 4)),

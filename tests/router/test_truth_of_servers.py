@@ -13,6 +13,7 @@ from hypothesis import event as note
 from hypothesis import strategies as st
 from tests.router.reading import Kind
 from tests.router.truth import Visit, run, turns
+from tests.thoroughness import examples
 
 from hoonify_router.adapters import server
 from hoonify_router.adapters.server import ServerAdapter
@@ -340,7 +341,7 @@ def upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(plays(), st.booleans())
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_client_reads_the_truth(drawn: tuple[Any, ...], with_usage: bool) -> None:
     """A legal stream with exactly one end, clean only after a clean end; and every counter is zero."""
     kind, choices, said, whole, steps = drawn
@@ -417,7 +418,7 @@ def whole_plays(draw: st.DrawFn) -> tuple[Any, ...]:
 
 
 @given(whole_plays())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_answer_in_one_piece_is_the_truth_or_an_error(drawn: tuple[Any, ...]) -> None:
     """Half of it, a broken one or a foreign status never look like an answer."""
     kind, choices, said, steps, status = drawn

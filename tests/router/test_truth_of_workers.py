@@ -13,6 +13,7 @@ from hypothesis import event as note
 from hypothesis import strategies as st
 from tests.router.reading import Kind
 from tests.router.truth import Visit, run, turns
+from tests.thoroughness import examples
 
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.worker import WorkerConnection
@@ -275,7 +276,7 @@ def check(visit: Visit, truth: Truth) -> None:
 
 
 @given(plays())
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_client_reads_the_truth(drawn: tuple[Any, ...]) -> None:
     """A legal stream with exactly one end, clean only after a clean end; and every counter is zero."""
     kind, choices, stream, with_usage, steps = drawn

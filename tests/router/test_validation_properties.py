@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_router.errors import InvalidJSON, InvalidRequest, MissingParameter
 from hoonify_router.parsing import parse_chat, parse_completion, parse_embedding
@@ -170,7 +171,7 @@ def test_the_rich_body_is_good(
     check_values(request)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_any_value_in_any_field(data: st.DataObject) -> None:
     """Every field of every kind of request, and some that no request has."""
@@ -180,7 +181,7 @@ def test_any_value_in_any_field(data: st.DataObject) -> None:
     judge(parse, {**small, name: data.draw(anything)})
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.data())
 def test_any_value_at_any_place(data: st.DataObject) -> None:
     """A good body with one place changed, taken away, or given a key more."""
@@ -202,7 +203,7 @@ def test_any_value_at_any_place(data: st.DataObject) -> None:
     judge(parse, body[""])
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(anything)
 def test_any_body(body: Any) -> None:
     """It need not even be an object."""

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.backends.generation.vocabularies import byte_level, sentence_piece
+from tests.thoroughness import examples
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.detokenizer import Detokenizer
@@ -55,7 +56,7 @@ def check(answer: Answer, tokens: list[int]) -> None:
         assert len(entries(events)) == answer.tokens  # those of an unfinished character too
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     tokens=st.lists(st.integers(0, BYTES.get_vocab_size() + 2), max_size=40),
     stops=st.lists(st.text("abĠ t\ufffd<", min_size=1, max_size=3), max_size=2),
@@ -79,7 +80,7 @@ PARTS: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     parts=st.lists(PARTS, max_size=20),
     stops=st.lists(st.text("ab Helo", min_size=1, max_size=3), max_size=2),

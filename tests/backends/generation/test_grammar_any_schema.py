@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field
+from tests.thoroughness import examples
 
 from hoonify_backends.generation.grammar import Grammars, json_rule
 from hoonify_backends.generation.schema import read_schema
@@ -78,7 +79,7 @@ def grammars(tokenizer: Any) -> Grammars:
     return Grammars(tokenizer, tokenizer.get_vocab_size(), frozenset({END}))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(schema=schemas, seed=st.integers(0, 2**32))
 def test_it_is_refused_or_followed(
     schema: dict[str, Any], seed: int, grammars: Grammars, tokenizer: Any

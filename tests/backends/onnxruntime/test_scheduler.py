@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.chooser import Chooser
@@ -418,7 +419,9 @@ Plan = list[tuple[int, int, int, int | None, int]]
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # the fixture is a class and holds nothing
 @given(
     plan=st.lists(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_plugins.rate_limits import shared_ledger
 from hoonify_plugins.rate_limits.ledger import Charge, scope_tag
@@ -152,7 +153,7 @@ def test_old_entries_make_room_and_live_ones_do_not(
     ledger.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(

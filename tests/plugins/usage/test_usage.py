@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_plugins.usage.collector import UsageCollector
 from hoonify_plugins.usage.journal import Journal, has_a_writer, records_from
@@ -92,7 +93,7 @@ def test_records_are_in_the_file_at_once(folder: Path) -> None:
     assert not has_a_writer(path)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.integers(0, 400), st.integers(1, 4))
 def test_a_record_that_is_not_whole_yet_waits(
     tmp_path_factory: pytest.TempPathFactory, cut: int, count: int

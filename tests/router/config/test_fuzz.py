@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_router.config import LoadedConfig, load_config, options_for, settings_for, yaml_source
 from hoonify_router.errors import ConfigError
@@ -167,7 +168,9 @@ def load_or_explain(path: Path, text: str) -> None:
 
 
 QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.thoroughness import examples
 
 from hoonify_router.supervisor import lifecycle
 from hoonify_router.supervisor.lifecycle import Life, Limits, Trouble
@@ -247,7 +248,7 @@ class LifeMachine(RuleBasedStateMachine):
 
 
 TestLife = LifeMachine.TestCase
-TestLife.settings = settings(max_examples=50, stateful_step_count=30)
+TestLife.settings = settings(max_examples=examples(50), stateful_step_count=30)
 
 
 @given(st.integers(0, 10_000))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from hoonify_backends.generation.tools.formats import FORMATS, tool_format
 from hoonify_router.types import ToolCall
@@ -283,7 +284,7 @@ def test_what_is_cut_off_within_a_forced_call_is_no_text(name: str, write: Any) 
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join) | st.text(max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.sampled_from(FORMATS), texts, st.lists(st.integers(0, 400), max_size=12), st.booleans())
 @example("hermes", '<tool_call>{"name": "f", "arguments": {"a": "\\', [40], False)
 @example("pythonic", "[f(a='''", [7], False)
@@ -294,7 +295,7 @@ def test_cuts_make_no_difference(name: str, text: str, cuts: list[int], forced: 
     assert read(name, pieces, forced=forced) == whole(name, text, forced=forced)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.sampled_from(FORMATS), texts)
 def test_nothing_is_lost(name: str, text: str) -> None:
     """Where there is no call, all is text; where there are, what is left stands in its order."""
@@ -305,7 +306,7 @@ def test_nothing_is_lost(name: str, text: str) -> None:
     assert all(character in rest for character in said)  # a subsequence of what came
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(FORMATS),
     st.lists(
