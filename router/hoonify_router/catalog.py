@@ -310,7 +310,7 @@ class Catalog:
             home.id
             for model in models
             for home in model.homes
-            if home.always and home.state not in ("ready", "unavailable")
+            if home.always and not home.held and home.state not in ("ready", "unavailable")
         ]
 
     def _parameters_of(self, home: HomeView) -> frozenset[str] | None:
@@ -339,7 +339,8 @@ class Catalog:
         coming = [
             (_NEARNESS[home.state], number, home)
             for number, home in enumerate(model.homes)
-            if home.state in _NEARNESS and not (home.always and model.config.fallback)
+            if home.state in _NEARNESS
+            and not (home.held or (home.always and model.config.fallback))
         ]
         if self.ensure_ready is None or not coming or not patience:
             return None

@@ -213,8 +213,12 @@ def _commands_of(gateway: Gateway) -> Commands:
     async def tallies(arguments: NoArguments, asker: Asker) -> dict[str, HomeTally]:
         return gateway.tallies()
 
+    async def in_flight(arguments: NoArguments, asker: Asker) -> dict[str, int]:
+        return {home: now for home, (now, _) in gateway.uses().items()}
+
     commands = Commands()
     commands.add("tallies", tallies)
+    commands.add("in_flight", in_flight)
     return commands
 
 

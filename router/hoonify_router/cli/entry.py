@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hoonify_router.cli import (
     check,
     conformance,
+    drain,
     env,
     explain,
     history,
@@ -35,6 +36,7 @@ BUILT_IN = (
     check.COMMAND,
     status.COMMAND,
     models.COMMAND,
+    drain.COMMAND,
     plan.PLAN,
     plan.APPLY,
     reload.COMMAND,

@@ -1,4 +1,4 @@
-"""``hoonify-router models``: the catalog, and how each home does."""
+"""``hoonify-router models``: the catalog, how each home does, and starting and stopping by hand."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import dataclasses
 import math
 from typing import Any
 
+from hoonify_router.cli import orders
 from hoonify_router.cli.availability import AVAILABLE, UNAVAILABLE, Report, reports_of
 from hoonify_router.cli.output import note, show_json, show_table
-from hoonify_router.cli.parser import BuiltIn, Installed
+from hoonify_router.cli.parser import BuiltIn, Installed, UsageError
 from hoonify_router.cli.preparation import prepare
 from hoonify_router.cli.running import homes_of_running_router
 from hoonify_router.config import LoadedConfig
 from hoonify_router.types import HomeView
 
+LIST = "list"
 STYLES = {
     "ready": "green",
     AVAILABLE: "green",
@@ -28,11 +30,30 @@ STYLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--json``."""
+    """Declare what is to be done with which of them."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=(LIST, *orders.ACTIONS),
+        default=LIST,
+        help="list them (the default), or start, stop or restart some",
+    )
+    orders.add_names(parser, "*")
     parser.add_argument("--json", action="store_true", help="as JSON, with more about each home")
 
 
 def run(arguments: argparse.Namespace, installed: Installed) -> int:
+    """List the models, or give an order to the running router."""
+    if arguments.action == LIST:
+        if arguments.names:
+            raise UsageError("`models list` takes no names; it lists all of them")
+        return _list(arguments, installed)
+    if not arguments.names:
+        raise UsageError(f"`models {arguments.action}` needs a model or a home: which?")
+    return orders.give(arguments, arguments.action)
+
+
+def _list(arguments: argparse.Namespace, installed: Installed) -> int:
     """Ask the router that runs on this configuration; tell what could run where there is none."""
     loaded = prepare(arguments.config, installed.plugins)
     reports = reports_of(loaded, installed.plugins)
@@ -55,12 +76,13 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
 
 COMMAND = BuiltIn(
     "models",
-    "Show the catalog and the state of each home.",
+    "Show the catalog and each home; start, stop, restart some.",
     add_arguments,
     run,
     description=(
         "Show the catalog and the state of each home, as the router that runs on this configuration"
-        " tells it; where none runs, whether the home could run here."
+        " tells it; where none runs, whether the home could run here. `models stop` drains homes and ends their engines;"
+        " they stay out of service, whoever asks, until `models start`. `models restart` takes one after the other."
     ),
 )
 

@@ -43,6 +43,10 @@ ADMIN_ROUTES = (
     AdminRoute("POST", "reload", "reload", None),
     AdminRoute("POST", "plan", "plan"),
     AdminRoute("POST", "rollback", "rollback", None),
+    AdminRoute("POST", "drain", "drain", 3600.0),
+    AdminRoute("POST", "models/start", "start", 3600.0),
+    AdminRoute("POST", "models/stop", "stop", 3600.0),
+    AdminRoute("POST", "models/restart", "restart", 3600.0),
 )
 """All of them."""
 

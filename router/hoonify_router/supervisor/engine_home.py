@@ -76,7 +76,10 @@ class EngineHome(Home):
                 await self._cool_down()
             elif self._wanted.is_set():
                 if await self._enter_room():
-                    self._set(lifecycle.start(self.life, self._loop.time()))
+                    if self.held_by:
+                        self._leave_room()
+                    else:
+                        self._set(lifecycle.start(self.life, self._loop.time()))
             else:
                 await self._first(self._wanted.wait())
         self._leave_room()
@@ -113,8 +116,11 @@ class EngineHome(Home):
                 self._set(lifecycle.stopped(self.life, self._loop.time()))
 
     async def _cool_down(self) -> None:
-        pause = (self.life.retry_at or 0.0) - self._loop.time()
-        await asyncio.wait({self._stop_asked}, timeout=max(pause, 0.0))
+        now = self._loop.time()
+        began = self.life
+        await self._pause(max((began.retry_at or 0.0) - now, 0.0))
+        if self.life.state == "failed" and not lifecycle.may_start(self.life, self._loop.time()):
+            self._set(dataclasses.replace(self.life, retry_at=now, strikes=0))
         if not self.plan.always:  # it sleeps until the next request wants it
             self._wanted.clear()
             self._set(lifecycle.stopped(self.life, self._loop.time()))
@@ -268,7 +274,7 @@ class EngineHome(Home):
         was_ready = self.life.state == "ready"
         if was_ready:
             self._fail(trouble)
-            if lifecycle.may_start(self.life, self._loop.time()):
+            if lifecycle.may_start(self.life, self._loop.time()) and not self.held_by:
                 self._set(lifecycle.start(self.life, self._loop.time()))
         detail, tail = trouble.detail, ""
         if self._process is not None:

@@ -17,6 +17,9 @@ from hoonify_router.types import Capabilities, Health, HomeView
 
 log = logging.getLogger(__name__)
 
+HELD = "It is being kept out of service."
+_HELD_FOR = 60.0  # nobody knows; a client that asks once a minute does no harm
+
 
 class Home(ABC):
     """One home; ``run`` is its whole life, all the rest asks and tells.
@@ -31,6 +34,7 @@ class Home(ABC):
         on_loaded: Called with the home and the seconds that a load has taken.
         uid: What tells it from all other homes that have its id, before and after it.
         moving: Whether another home is about to take its place.
+        held_by: The operator who keeps it out of service; empty when nobody does.
     """
 
     def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
@@ -51,6 +55,8 @@ class Home(ABC):
         self.waiting = 0
         self.expected_load: float | None = None
         self.on_loaded: Callable[[Home, float], None] = _forget
+        self.held_by = ""
+        self._hurry_asked: asyncio.Future[None] = self._loop.create_future()
         if plan.always:
             self._wanted.set()
 
@@ -67,6 +73,8 @@ class Home(ABC):
     @property
     def settled(self) -> bool:
         """Return whether a home that always runs has come to a first result."""
+        if self.held_by:
+            return True
         return self.life.state in ("ready", "failed", "unavailable") or self.life.starts > 1
 
     @property
@@ -74,33 +82,39 @@ class Home(ABC):
         """Return what gateways may know of it now."""
         life, plan = self.life, self.plan
         ready = life.state == "ready"
-        retry_after = self.retry_after
+        state, reason, detail = life.state, life.reason, life.detail
+        if self.held_by and state != "unavailable":
+            state = "draining" if ready else state
+            reason, detail = HELD, f"by {self.held_by}, until `models start`"
         return HomeView(
             id=plan.id,
             model=plan.model,
             backend=plan.backend.name,
             kind=plan.backend.kind,  # type: ignore[arg-type]
-            state=life.state,
+            state=state,
             address=self.address if ready else "",
             served_name=self.served_name,
             api_key=plan.home.api_key or "",
             weight=plan.home.weight,
             always=plan.always,
-            reason=life.reason,
-            detail=life.detail,
-            retry_after=retry_after,
+            reason=reason,
+            detail=detail,
+            retry_after=self.retry_after,
             progress=life.progress,
             capabilities=self.capabilities if ready else None,
             starts=life.starts,
             load_seconds=life.load_seconds,
             uid=self.uid,
             moving=self.moving,
+            held=bool(self.held_by),
         )
 
     @property
     def retry_after(self) -> float | None:
         """Return the seconds after which another try makes sense, where that can be told."""
         now = self._loop.time()
+        if self.held_by:
+            return _HELD_FOR
         if self.life.retry_at is not None:
             return max(self.life.retry_at - now, 0.0)
         if self.expected_load is None or self.life.state not in ("stopped", "starting", "loading"):
@@ -111,7 +125,7 @@ class Home(ABC):
     @property
     def counts_down(self) -> bool:
         """Return whether ``retry_after`` changes as time passes."""
-        return self.retry_after is not None and self.life.state != "stopped"
+        return not self.held_by and self.retry_after is not None and self.life.state != "stopped"
 
     @property
     def rests(self) -> bool:
@@ -136,11 +150,14 @@ class Home(ABC):
         Raises:
             ModelUnavailable: It cannot be ready, or not soon.
         """
-        self._wanted.set()
         self.waiting += 1
         try:
             while True:
                 view = self.view
+                if view.held:
+                    told = f"The model '{self.plan.model}' is not available: {view.reason}"
+                    raise ModelUnavailable(told, retry_after=view.retry_after)
+                self._wanted.set()
                 if view.state == "ready" and not self._rest_asked.done():
                     return view
                 if view.state in ("failed", "unavailable") or self._stop_asked.done():
@@ -189,6 +206,39 @@ class Home(ABC):
         if self.life.state == "stopped":
             self._set(dataclasses.replace(self.life, reason=why, detail=""))
 
+    def hold(self, who: str) -> None:
+        """Keep it out of service until ``release``: it gets no new request, and none starts it.
+
+        Args:
+            who: The operator.
+        """
+        self.held_by = who or "an operator"
+        self._wanted.clear()
+        self._tell()
+
+    def release(self) -> None:
+        """Give it back to the service; a home that always runs is started."""
+        self.held_by = ""
+        if self.plan.always:
+            self._wanted.set()
+        self._tell()
+
+    def hurry(self) -> None:
+        """End a cool-down: it may start, or is looked at, now."""
+        if self.life.state == "failed" and not self._hurry_asked.done():
+            self._hurry_asked.set_result(None)
+
+    async def changes(self, patience: float) -> None:
+        """Wait until what is published of it changes, for ``patience`` seconds at most."""
+        await asyncio.wait({self._changed}, timeout=patience)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until a stop or somebody who is in a hurry."""
+        watched = {self._stop_asked, self._hurry_asked}
+        await asyncio.wait(watched, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._hurry_asked.done():
+            self._hurry_asked = self._loop.create_future()
+
     def kill(self) -> None:  # noqa: B027 - most homes have no process of ours
         """End whatever process it has, without a word."""
 
@@ -197,6 +247,9 @@ class Home(ABC):
         shown = (life.state, life.progress, life.reason, life.detail, life.retry_at)
         if shown == (before.state, before.progress, before.reason, before.detail, before.retry_at):
             return
+        self._tell()
+
+    def _tell(self) -> None:
         changed, self._changed = self._changed, self._loop.create_future()
         changed.set_result(None)
         self._on_change(self)
@@ -206,6 +259,7 @@ class Home(ABC):
         self._set(lifecycle.failed(self.life, now, trouble, self.plan.limits))
         pause = (self.life.retry_at or now) - now
         when = f"next try in {pause:.0f} s" if pause else "restarting"
+        when = "it is out of service" if self.held_by else when
         told = trouble.detail.partition("\n")[0]  # the rest, its output, has been logged as it came
         log.error("%s: %s (%s)", self.plan.id, f"{trouble.reason} {told}".strip(), when)
 

@@ -91,7 +91,9 @@ async def make_ready(
         [
             home
             for home in coming.values()
-            if home.life.state != "unavailable" and (home.plan.always or home.plan.model in busy)
+            if home.life.state != "unavailable"
+            and not home.held_by
+            and (home.plan.always or home.plan.model in busy)
         ]
     )
     return coming

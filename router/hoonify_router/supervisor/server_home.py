@@ -84,6 +84,3 @@ class ServerHome(Home):
         if error is None or isinstance(error, Trouble):
             return error
         raise error
-
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.wait({self._stop_asked}, timeout=seconds)

@@ -102,6 +102,7 @@ def _describe_home(known: HomeStatus, gateways: Sequence[Tallies]) -> HomeSnapsh
         id=home.id,
         backend=home.backend,
         state=home.state,
+        held=home.held,
         always=home.always,
         weight=home.weight,
         reason=home.reason,

@@ -25,11 +25,13 @@ from hoonify_router.supervisor.engine_home import EngineHome
 from hoonify_router.supervisor.fleet import Fleet, check_life
 from hoonify_router.supervisor.generations import History
 from hoonify_router.supervisor.gpus import Gpus
+from hoonify_router.supervisor.holds import Holds
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
 from hoonify_router.supervisor.launched_home import LaunchedHome
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.load_times import LoadTimes
+from hoonify_router.supervisor.maintenance import Maintenance
 from hoonify_router.supervisor.memory import GpuMemory, NvidiaSmi
 from hoonify_router.supervisor.messages import HomeStatus
 from hoonify_router.supervisor.outcomes import Outcome, Trigger
@@ -115,7 +117,7 @@ class Supervisor:
         self._control = ControlServer(
             self._ensure_ready, self._status, self._gateways_changed, self.commands
         )
-        self._add_commands()
+        self._holds = Holds(runtime_dir / "held.json")
         self._load_times = LoadTimes(context.loaded.state_dir)
         self._fleet = Fleet(self._take_in)
         loaded = context.loaded
@@ -144,6 +146,7 @@ class Supervisor:
         self._reloader.room = self._room
         for plan in plans:
             self._fleet.current[plan.id] = self._fleet.make(plan)
+        self._add_commands()
         known = Knowledge.of(self._room, self._control.uses, self._load_times)
         review = partial(review_change, plugins, context)
         ReloadCommands(self._reloader, known, review).add_to(self.commands)
@@ -217,6 +220,7 @@ class Supervisor:
         """Fill the table of what the command line and the admin routes may ask for."""
         self.commands.add("homes", self._tell_homes)
         self.commands.add("status", self._tell_status)
+        Maintenance(self._homes_now, self, self._ensure_ready, self._holds).add_to(self.commands)
 
     async def _tell_homes(self, arguments: NoArguments, asker: Asker) -> list[HomeStatus]:
         return self._status()
@@ -254,6 +258,8 @@ class Supervisor:
         home.on_loaded = self._loaded
         if isinstance(home, EngineHome):
             home.room = self._room
+        if who := self._holds.by(plan.id):
+            home.hold(who)
         return home
 
     def _loaded(self, home: Home, seconds: float) -> None:
@@ -270,6 +276,16 @@ class Supervisor:
         if isinstance(plan.backend, ServerBackend):
             return LaunchedHome(plan, self._changed)
         return WorkerHome(plan, self._changed, self._runtime_dir, number)
+
+    async def in_flight(self, home: Home) -> int:
+        """Return how many requests gateways have at a home, after all of them know its newest state."""
+        self._publish()
+        key = home.view.key
+        told = await self._control.ask_gateways("in_flight")
+        count = sum(int(each.get(key, 0)) for each in told)
+        if len(told) < self._control.gateways:  # one does not answer: what it last said counts
+            count = max(count, self._control.uses.in_flight(key))
+        return count
 
     async def _ensure_ready(self, home_id: str) -> HomeView:
         home = self._homes.get(home_id)
@@ -346,7 +362,9 @@ class Supervisor:
         self._publishing = self._loop.call_at(when, self._publish)
 
     def _publish(self) -> None:
-        self._publishing = None
+        if self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
         homes = tuple(home.view for home in self._homes.values())
         reloader = self._reloader
         table = RoutingTable(reloader.generation, homes, reloader.counts.copy())

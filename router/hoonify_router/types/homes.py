@@ -64,6 +64,7 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
         load_seconds: How long its last start took until it was ready.
         uid: Which very home this is: the one that takes its place under the same id has another.
         moving: Whether another home is about to take its place, so that requests wait for that one.
+        held: Whether an operator keeps it out of service; then no request starts it.
     """
 
     id: str
@@ -85,6 +86,7 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
     load_seconds: float | None = None
     uid: str = ""
     moving: bool = False
+    held: bool = False
 
     @property
     def key(self) -> str:

@@ -20,6 +20,7 @@ from hoonify_router.config import LoadedConfig, load_config
 from hoonify_router.errors import RouterError
 from hoonify_router.loader import Plugins, load_plugins, plugin_context
 from hoonify_router.supervisor.client import SupervisorClient
+from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
 from hoonify_router.supervisor.console import PlainConsole
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.memory import GpuMemory
@@ -102,7 +103,15 @@ class Running:
         self.output = output
         self.tables: list[RoutingTable] = []
         self.life = asyncio.create_task(supervisor.run())
-        self.client = SupervisorClient(folder / SOCKET_NAME, self._take, uses=uses)
+        commands = Commands()
+
+        async def in_flight(arguments: NoArguments, asker: Asker) -> dict[str, int]:
+            return {home: now for home, (now, _) in uses().items()}
+
+        commands.add("in_flight", in_flight)
+        self.client = SupervisorClient(
+            folder / SOCKET_NAME, self._take, uses=uses, commands=commands
+        )
         self.connections: list[WorkerConnection] = []
         self._changed = asyncio.Event()
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from hoonify_router.api import ServerBackend
+from hoonify_router.errors import InvalidRequest
 from hoonify_router.loader import Plugins, load_plugins
 from hoonify_router.supervisor import server_home
 from hoonify_router.supervisor.lifecycle import Trouble
@@ -253,3 +254,35 @@ async def test_a_home_without_its_model_has_failed(supervise: Any, server: FakeS
 def test_base_url(url: str, base: str) -> None:
     """A bare host gets OpenAI's usual path."""
     assert base_url(url) == base
+
+
+async def test_a_server_that_is_not_ours_is_held_and_never_stopped(
+    supervise: Any, server: FakeServer
+) -> None:
+    """We have not started it; who asks for a restart is told so."""
+    running = await supervise(yaml(server.url))
+    await running.until_state("ready")
+    (told,) = await running.client.ask("stop", {"name": "parrot"})
+    assert (told["state"], told["done"]) == ("draining", True)
+    assert told["told"] == "Its server is not ours to stop; it gets no requests."
+    with pytest.raises(InvalidRequest, match="not ours to restart"):
+        await running.client.ask("restart", {"name": "parrot"})
+    (told,) = await running.client.ask("start", {"name": "parrot"})
+    assert (told["state"], told["done"]) == ("ready", True)
+    assert (await running.client.ensure_ready("parrot")).state == "ready"
+
+
+async def test_a_server_that_is_started_by_hand_is_looked_at_at_once(
+    supervise: Any, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the next look would have been away."""
+    monkeypatch.setattr("hoonify_router.supervisor.lifecycle._LOOK_AGAIN", 3600.0)
+    monkeypatch.setattr("hoonify_router.supervisor.lifecycle._LOOK_AGAIN_MAX", 3600.0)
+    server.status = 500
+    running = await supervise(yaml(server.url))
+    await running.until_state("failed")
+    (told,) = await running.client.ask("start", {"name": "parrot"})
+    assert (told["state"], told["done"]) == ("failed", False)
+    server.status = 200
+    (told,) = await running.client.ask("start", {"name": "parrot"})
+    assert (told["state"], told["done"]) == ("ready", True)
