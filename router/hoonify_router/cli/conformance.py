@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 from pathlib import Path
@@ -68,6 +67,8 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
         overrides=_overrides(arguments.override),
         on_result=_tell,
     )
+    import asyncio  # every command imports this module, few need a loop
+
     report = asyncio.run(running)
     _show(report)
     return _write(report, arguments) or (0 if report.passed else FAILED)
