@@ -141,6 +141,18 @@ class ControlServer:
                 log.debug("a gateway does not answer to %r: %s", command, answer)
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
+    async def in_flight(self, key: str) -> int:
+        """Return how many requests the gateways have at a home, after each has taken over the last table.
+
+        Args:
+            key: What tells the home from others of its id.
+        """
+        told = await self.ask_gateways("in_flight")
+        count = sum(int(each.get(key, 0)) for each in told)
+        if len(told) < self.gateways:  # one does not answer: what it last said counts
+            count = max(count, self.uses.in_flight(key))
+        return count
+
     async def close(self) -> None:
         """Close the socket and all connections, and remove it."""
         if self._server is not None:

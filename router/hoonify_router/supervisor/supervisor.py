@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections import deque
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from hoonify_router import __version__, runfile
+from hoonify_router import runfile
 from hoonify_router.api import BackendEvent, PluginContext, ServerBackend
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins, review_change
 from hoonify_router.supervisor.banner import Banner
 from hoonify_router.supervisor.budget import Budget
-from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
+from hoonify_router.supervisor.commands import Commands
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.engine_home import EngineHome
 from hoonify_router.supervisor.fleet import Fleet, check_life
 from hoonify_router.supervisor.generations import History
-from hoonify_router.supervisor.gpus import Gpus
 from hoonify_router.supervisor.holds import Holds
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
@@ -41,17 +38,9 @@ from hoonify_router.supervisor.reload import Reloader
 from hoonify_router.supervisor.reload_commands import ReloadCommands
 from hoonify_router.supervisor.room import Room
 from hoonify_router.supervisor.server_home import ServerHome
-from hoonify_router.supervisor.snapshot import (
-    ERRORS,
-    describe_models,
-    last_errors,
-    read_tallies,
-    whole,
-)
+from hoonify_router.supervisor.status_desk import StatusDesk, statuses_of
 from hoonify_router.supervisor.worker_home import WorkerHome
-from hoonify_router.tally import traffic_of
 from hoonify_router.types import HomeView, RoutingTable
-from hoonify_router.types.status import ErrorSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +69,6 @@ class Supervisor:
 
     Attributes:
         commands: What the command line and the admin routes may ask for.
-        errors: The last homes that failed, for ``status``.
-        notes: What else ``status`` tells, by topic: why the last reload was refused, say.
     """
 
     def __init__(
@@ -106,10 +93,6 @@ class Supervisor:
         self._greeted = (runtime_dir / f"{_BANNER}.done").exists()
         if self._greeted:  # by an earlier supervisor, which was killed
             console.hush()
-        self._began = self._loop.time()
-        self._gpus = Gpus()
-        self.errors: deque[ErrorSnapshot] = deque(maxlen=ERRORS)
-        self.notes: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._stop_began = 0.0
         self._hurried = asyncio.Event()
@@ -117,7 +100,7 @@ class Supervisor:
         self._control = ControlServer(
             self._ensure_ready, self._status, self._gateways_changed, self.commands
         )
-        self._holds = Holds(runtime_dir / "held.json")
+        self._holds = holds = Holds(runtime_dir / "held.json")
         self._load_times = LoadTimes(context.loaded.state_dir)
         self._fleet = Fleet(self._take_in)
         loaded = context.loaded
@@ -146,7 +129,9 @@ class Supervisor:
         self._reloader.room = self._room
         for plan in plans:
             self._fleet.current[plan.id] = self._fleet.make(plan)
-        self._add_commands()
+        self._desk = StatusDesk(self._control, self._reloader, self._homes_now, address)
+        self._desk.add_to(self.commands)
+        Maintenance(self._homes_now, self, self._ensure_ready, holds).add_to(self.commands)
         known = Knowledge.of(self._room, self._control.uses, self._load_times)
         review = partial(review_change, plugins, context)
         ReloadCommands(self._reloader, known, review).add_to(self.commands)
@@ -214,42 +199,6 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    # ------------------------------------------------------------ what may be asked
-
-    def _add_commands(self) -> None:
-        """Fill the table of what the command line and the admin routes may ask for."""
-        self.commands.add("homes", self._tell_homes)
-        self.commands.add("status", self._tell_status)
-        Maintenance(self._homes_now, self, self._ensure_ready, self._holds).add_to(self.commands)
-
-    async def _tell_homes(self, arguments: NoArguments, asker: Asker) -> list[HomeStatus]:
-        return self._status()
-
-    async def _tell_status(self, arguments: NoArguments, asker: Asker) -> Snapshot:
-        told, gpus = await asyncio.gather(
-            self._control.ask_gateways("tallies"), self._gpus.read(), return_exceptions=False
-        )
-        gateways = read_tallies(told)
-        sum_of_all = whole(gateways)
-        loaded = self._reloader.loaded
-        return Snapshot(
-            version=__version__,
-            at=time.time(),
-            config=loaded.name or str(loaded.path),
-            address=self._address,
-            generation=self._control.table.generation,
-            reload=self._reloader.last,
-            uptime=round(self._loop.time() - self._began, 1),
-            gateways=self._control.gateways,
-            gateways_heard=len(gateways),
-            models=describe_models(loaded.config.models, self._status(), gateways),
-            gpus=gpus,
-            errors=last_errors(self.errors, gateways),
-            notes=list(self.notes.values()),
-            traffic=traffic_of(sum_of_all),
-            in_flight=sum_of_all.in_flight,
-        )
-
     # ------------------------------------------------------------ homes
 
     def _take_in(self, plan: HomePlan, number: int) -> Home:
@@ -280,12 +229,7 @@ class Supervisor:
     async def in_flight(self, home: Home) -> int:
         """Return how many requests gateways have at a home, after all of them know its newest state."""
         self._publish()
-        key = home.view.key
-        told = await self._control.ask_gateways("in_flight")
-        count = sum(int(each.get(key, 0)) for each in told)
-        if len(told) < self._control.gateways:  # one does not answer: what it last said counts
-            count = max(count, self._control.uses.in_flight(key))
-        return count
+        return await self._control.in_flight(home.view.key)
 
     async def _ensure_ready(self, home_id: str) -> HomeView:
         home = self._homes.get(home_id)
@@ -297,17 +241,7 @@ class Supervisor:
         return await home.ensure_ready()
 
     def _status(self) -> list[HomeStatus]:
-        now = self._loop.time()
-        return [
-            HomeStatus(
-                msgspec.structs.replace(home.view, api_key=""),
-                home.pid,
-                home.life.starts,
-                now - home.life.since if home.life.since else 0.0,
-                home.health,
-            )
-            for home in self._homes.values()
-        ]
+        return statuses_of(self._homes_now())
 
     @property
     def _homes(self) -> dict[str, Home]:
@@ -329,9 +263,9 @@ class Supervisor:
 
     def _reloaded(self, outcome: Outcome) -> None:
         """Tell everyone how a reload has ended."""
-        self.notes.pop(_RELOAD, None)
+        self._desk.notes.pop(_RELOAD, None)
         if outcome.problems:
-            self.notes[_RELOAD] = f"the last reload: {outcome.summary}"
+            self._desk.notes[_RELOAD] = f"the last reload: {outcome.summary}"
         self._publish()
 
     def _changed(self, home: Home) -> None:
@@ -345,9 +279,7 @@ class Supervisor:
         if new_state:
             self._told[view.id] = view.state
             if view.state == "failed":
-                self.errors.append(
-                    ErrorSnapshot(at=time.time(), home=view.id, kind="Failed", what=view.reason)
-                )
+                self._desk.failed(view.id, view.reason)
             shown = msgspec.structs.replace(view, api_key="")
             event = BackendEvent(shown, self._reloader.generation)
             self._plugins.notify("hoonify_backend_event", event=event)
