@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_PATIENCE = 60.0  # a machine that is starting eight engines answers late
+_PATIENCE = 30.0  # a machine that is starting eight engines answers late
 _OLDEST = (3, 11)
 _SHARED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 

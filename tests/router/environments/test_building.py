@@ -200,3 +200,42 @@ def test_a_real_environment_holds_what_it_should(
     code = "import parrot, cage, sys; print(parrot.VERSION, cage.SIZE, sys.prefix)"
     done = subprocess.run([built.python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1.0", "2", str(built.folder)]
+
+
+UV = """#!/bin/sh
+echo "$@" "index=$UV_INDEX" "links=$UV_FIND_LINKS" >> "{folder}/uv-runs"
+case "$1" in
+venv)
+    for last; do :; done
+    mkdir -p "$last/bin"
+    cp "{folder}/stand-in" "$last/bin/python"
+    ;;
+esac
+"""
+
+
+def test_uv_is_used_where_it_is_installed(
+    yard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told where pip would look for packages, since it does not read pip's settings."""
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:/usr/bin:/bin")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv(
+        "PIP_EXTRA_INDEX_URL", "https://one.example/simple https://two.example/simple"
+    )
+    monkeypatch.setenv("PIP_FIND_LINKS", "/opt/links")
+    monkeypatch.delenv("UV_INDEX", raising=False)
+    monkeypatch.setenv("UV_FIND_LINKS", "/what/uv/is/told")
+    uv = tmp_path / "programs" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(UV.format(folder=tmp_path))
+    uv.chmod(0o755)
+    built = yard.sync()
+    made, filled = (tmp_path / "uv-runs").read_text().splitlines()
+    assert made.startswith(f"venv --quiet --python {yard.python} {built.folder} ")
+    assert filled == (
+        f"pip install --python {built.python} --no-deps --requirement {yard.lock}"
+        " index=https://one.example/simple https://two.example/simple links=/what/uv/is/told"
+    )
+    assert yard.pip_runs == []
+    assert yard.stages[0] == "making the environment with uv"
