@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ipaddress
 import multiprocessing
+import os
 import shutil
 import socket
 import tempfile
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 BACKLOG = 2048
+_PREFIX = "hoonify_"
+_LOCK = "in-use"
 
 
 def open_door(host: str, port: int) -> socket.socket:
@@ -81,15 +85,40 @@ def runtime_dir() -> Iterator[Path]:
     """Make a private folder whose path is short enough for the names of sockets in it.
 
     Sockets of multiprocessing go there too: a folder of its own may have a path of any length, and stays
-    behind when this process is killed.
+    behind when this process is killed. Folders of routers that were killed with all their processes, so that
+    nobody was left to clean up, are removed.
     """
     parent = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="hoonify_", dir=parent if len(parent) < 60 else "/tmp")
+    parent = parent if len(parent) < 60 else "/tmp"
+    sweep(Path(parent))
+    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
     inherited = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     before = inherited.get("tempdir")
     inherited["tempdir"] = folder
     try:
-        yield Path(folder)
+        with _locked(Path(folder)):
+            yield Path(folder)
     finally:
         inherited["tempdir"] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock in ``folder`` that ends with this process, however it ends."""
+    unfinished = folder / f"{_LOCK}.new"
+    with unfinished.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        unfinished.rename(folder / _LOCK)  # whoever sees the name finds it locked
+        yield
+
+
+def sweep(parent: Path) -> None:
+    """Remove the private folders in ``parent`` whose routers are gone."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / _LOCK).open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)

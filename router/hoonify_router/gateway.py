@@ -186,7 +186,11 @@ class Gateway:
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109
         """Let what is under way end, for ``timeout`` seconds at most."""
         if not await self.pipeline.drain(timeout):
-            log.warning("some requests did not end within %.0f s and are cut", timeout)
+            log.warning("some requests did not end in time and are cut")
+
+    def hurry(self) -> None:
+        """Let ``drain`` wait no longer: what is under way ends with an error."""
+        self.pipeline.hurry()
 
     async def stop(self) -> None:
         """Close everything, in reverse order; what fails is logged."""

@@ -189,7 +189,8 @@ def gateway_app(launch: Launch) -> Sanic[Any, Any]:
     async def hear_stop(app: Sanic[Any, Any]) -> None:
         starting = asyncio.current_task()
         assert starting is not None
-        hear = partial(hear_one_stop, launch.runtime_dir, partial(app.stop, terminate=False))
+        stop = partial(app.stop, terminate=False)
+        hear = partial(hear_one_stop, launch.runtime_dir, stop, gateway.hurry)
         # Sanic's loop stops when this start ends, and runs for good then: only then can it be stopped.
         starting.add_done_callback(lambda _: app.loop.call_soon(hear))
 

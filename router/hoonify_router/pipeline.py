@@ -33,6 +33,7 @@ from hoonify_router.validation import check_values
 log = logging.getLogger(__name__)
 
 _RELEASE = 2.0  # seconds for an engine to say what an abandoned request has cost
+_LAST_WORDS = 2.0  # for what has to be settled before a client hears of its end
 _LEAVING = "The router is shutting down."
 _NOT_SETTLED = "middleware %r failed to settle request %s"
 
@@ -100,8 +101,11 @@ class Pipeline:
         self._settling: set[asyncio.Task[None]] = set()
         self.watches = stopwatches(middleware)
         self.cut_streams = 0
-        self._running = 0
+        self._running: set[asyncio.Task[object] | None] = set()
+        self._cut = False
         self._idle: asyncio.Event | None = None
+        self._patience: asyncio.Timeout | None = None
+        self._hurried = False
         self._leaving = False
 
     # ------------------------------------------------------------ the ways
@@ -179,7 +183,8 @@ class Pipeline:
         if self._leaving:
             told = ModelUnavailable(_LEAVING, retry_after=1)
             way = partial(self._decline, told)
-        self._running += 1
+        task = asyncio.current_task()
+        self._running.add(task)
         try:
             end = await way(ctx, reply, visit)
             ctx.status = ctx.status or 200
@@ -189,6 +194,13 @@ class Pipeline:
         except RouterError as error:
             await self._refuse(error, ctx, reply, visit)
         except asyncio.CancelledError:
+            if (
+                self._cut and task is not None and not reply.closed
+            ):  # by ``drain``, whose time is over
+                task.uncancel()
+                told = ModelUnavailable(_LEAVING, retry_after=1)
+                await self._refuse(told, ctx, reply, visit)
+                return
             if not visit.settled:
                 ctx.error = Cancelled("The client has left.")
                 ctx.status = ctx.error.status
@@ -202,7 +214,7 @@ class Pipeline:
             if reply.opened and not (reply.ended or reply.closed):
                 self.cut_streams += 1
                 log.error("the stream of request %s was cut", ctx.request_id)
-            self._running -= 1
+            self._running.discard(task)
             if self._idle is not None and not self._running:
                 self._idle.set()
 
@@ -340,20 +352,39 @@ class Pipeline:
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Refuse what comes, wait until everything under way has ended; tell whether it has.
 
+        What has not ended in time is ended with an error: a status of its own, or the last event of its stream.
+
         Args:
             timeout: Seconds that it may take.
         """
         self._leaving = True
         self._idle = self._idle or asyncio.Event()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(0.0 if self._hurried else timeout) as self._patience:
                 if self._running:
                     await self._idle.wait()
                 while self._settling:
                     await asyncio.wait(self._settling)
         except TimeoutError:
+            await self._cut_the_rest()
             return False
+        finally:
+            self._patience = None
         return True
+
+    async def _cut_the_rest(self) -> None:
+        self._cut = True
+        rest = [task for task in self._running if task is not None]
+        for task in rest:
+            task.cancel()
+        if rest or self._settling:
+            await asyncio.wait([*rest, *self._settling], timeout=_LAST_WORDS)
+
+    def hurry(self) -> None:
+        """End a drain at once, or let one that begins later end so."""
+        self._hurried = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
 
 def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:

@@ -34,10 +34,13 @@ HEARD = (*STOPPING, signal.SIGHUP)
 
 _SUPERVISOR = "supervisor"
 
+_HURRY = signal.SIGUSR2
 _STOPPING = "stopping"
+_LAST_WORDS = 4.0
 _QUICK = 10.0
 _GIVE_UP_AFTER = 5
 _LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE_OF_KILLED = 5.0
 
 
 class ProcessWatch:
@@ -46,7 +49,7 @@ class ProcessWatch:
     Sanic's loop does not start a dead process again, gives every one ten seconds to leave and then
     kills it in mid-answer; and Ctrl-C, which the terminal sends to all processes, reaches its children
     twice. Here children never hear the terminal itself, only SIGTERM from this process, once; they
-    drain for up to ``patience`` seconds. A second Ctrl-C ends them at once.
+    drain for up to ``patience`` seconds. A second Ctrl-C lets them end what still runs with an error, and a third one kills them.
 
     Args:
         manager: Has the processes.
@@ -173,12 +176,16 @@ class ProcessWatch:
         deaths = self._quick_deaths.get(name, 0)
         deaths = deaths + 1 if now - self._started[name] < _QUICK else 0
         self._quick_deaths[name] = deaths
-        if status == CANNOT_START or deaths >= _GIVE_UP_AFTER:
+        was_killed = (
+            status is not None and status < 0
+        )  # by somebody else: it may well live next time
+        if status == CANNOT_START or (deaths >= _GIVE_UP_AFTER and not was_killed):
             if status != CANNOT_START:
                 log.error("%s keeps ending (%s); giving up", _title(name), _describe(status))
             self.status = CANNOT_START if status == CANNOT_START else 1
             return 0.0
-        pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (deaths - 1)) if deaths > 1 else 0.0
+        longest = _LONGEST_PAUSE_OF_KILLED if was_killed else _LONGEST_PAUSE
+        pause = min(longest, 0.5 * 2.0 ** min(deaths - 1, 16)) if deaths > 1 else 0.0
         log.error("%s ended (%s); starting it again", _title(name), _describe(status))
         return pause
 
@@ -186,7 +193,7 @@ class ProcessWatch:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + self._patience
-        asked = self._signals
+        asked = presses = self._signals
         if asked:
             with contextlib.suppress(OSError, ValueError):  # nobody may be reading any more
                 print("\nStopping. Ctrl-C again cuts what still runs.", file=sys.stderr, flush=True)
@@ -194,20 +201,32 @@ class ProcessWatch:
             self._stopping.touch()  # before the signal: whoever misses that finds this
         self._send(signal.SIGTERM)
         while running := [process for process in self._processes() if _lives(process)]:
+            if presses < self._signals:
+                first, presses = presses == asked, self._signals
+                if first:  # gateways tell their clients, then they leave
+                    deadline = min(deadline, time.monotonic() + _LAST_WORDS)
+                    self._send(_HURRY, _is_gateway)
+                    self._send(signal.SIGTERM, lambda process: not _is_gateway(process))
+                else:
+                    deadline = time.monotonic()
             left = deadline - time.monotonic()
-            if left <= 0 or self._signals > asked:
+            if left <= 0:
                 self._send(signal.SIGKILL)
                 left = 1.0
             self._wait(left, running)
 
-    def _send(self, number: signal.Signals) -> None:
+    def _send(
+        self, number: signal.Signals, to: Callable[[WorkerProcess], bool] = lambda process: True
+    ) -> None:
         for process in self._processes():
-            if _lives(process) and process.pid:
+            if _lives(process) and process.pid and to(process):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, number)
 
 
-def hear_one_stop(runtime_dir: Path, stop: Callable[[], object]) -> None:
+def hear_one_stop(
+    runtime_dir: Path, stop: Callable[[], object], hurry: Callable[[], object]
+) -> None:
     """Call ``stop`` once when this process is told to stop, or has been before it could hear it.
 
     Called on the event loop of a gateway. Until then SIGTERM just ends the process, which has nothing to lose, or
@@ -216,6 +235,7 @@ def hear_one_stop(runtime_dir: Path, stop: Callable[[], object]) -> None:
     Args:
         runtime_dir: The folder that the ``ProcessWatch`` writes to.
         stop: What is to be done.
+        hurry: What is to be done when somebody will not wait for the end of that; may be called more than once.
     """
     loop = asyncio.get_running_loop()
 
@@ -226,6 +246,7 @@ def hear_one_stop(runtime_dir: Path, stop: Callable[[], object]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         stop()
 
+    loop.add_signal_handler(_HURRY, hurry)
     loop.add_signal_handler(signal.SIGTERM, heed)
     if (runtime_dir / _STOPPING).exists():
         heed()
@@ -249,6 +270,10 @@ def _has_terminal() -> bool:
 
 def _lives(process: WorkerProcess) -> bool:
     return bool(process.is_alive())  # type: ignore[no-untyped-call]
+
+
+def _is_gateway(process: WorkerProcess) -> bool:
+    return str(process.name).startswith("Sanic-Server-")
 
 
 def _title(name: str) -> str:

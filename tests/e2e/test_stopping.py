@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_stop_that_meets_a_gateway_while_it_starts(
         router.process.send_signal(number)
     wait_until(lambda: not alive(first), 60, "the first gateway to leave")
     (signs / "go_on").touch()
-    assert router.process.wait(20) == 0, router.output
+    assert router.process.wait(60) == 0, router.output
     assert time.monotonic() - began < 30  # what does not leave is cut after 35 s
     wait_until(lambda: not router.processes(), 60, "the last process to go")
     assert "Traceback" not in router.output
@@ -135,6 +136,48 @@ def test_sigterm_to_all_processes_lets_a_running_stream_finish(start_router: Any
     assert seen[-1] == "data: [DONE]"
     assert any('"finish_reason":"stop"' in line for line in seen)
     assert router.process.wait(30) == 0
+
+
+def test_a_second_ctrl_c_ends_streams_with_an_error(start_router: Any) -> None:
+    """Who will not wait for them cuts them, but not without a word to their clients."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    with contextlib.ExitStack() as stack:
+        streams = [lines_of(stack.enter_context(stream(router, 3000))) for _ in range(4)]
+        seen = [[next(lines)] for lines in streams]
+        router.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "Ctrl-C again" in router.output, 30, "word of the stop")
+        for heard, lines in zip(seen, streams, strict=True):
+            heard.append(next(lines))
+        router.process.send_signal(signal.SIGINT)
+        for heard, lines in zip(seen, streams, strict=True):
+            heard += list(lines)
+            assert heard[-1] == "data: [DONE]"
+            assert '"error"' in heard[-2]
+    assert router.process.wait(30) == 0
+    wait_until(lambda: not router.processes(), 30, "the last process to go")
+
+
+def test_what_a_killed_process_group_left_is_removed_by_the_next_start(
+    start_router: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL of everything at once leaves nobody to clean up."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        router = start_router(ECHO)
+        router.wait_ready()
+        for pid in router.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        router.process.wait(30)
+        wait_until(lambda: not router.processes(), 30, "the last process to go")
+        (left,) = Path(folder).glob("hoonify_*")
+        second = start_router(ECHO)
+        second.wait_ready()
+        assert not left.exists()
+        assert len(list(Path(folder).glob("hoonify_*"))) == 1
+        assert second.stop() == 0
+        assert not list(Path(folder).glob("hoonify_*"))
 
 
 def _read(path: Path) -> str:

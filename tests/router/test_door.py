@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
@@ -105,6 +109,37 @@ def test_the_folder_is_private_short_and_gone_afterwards(
     with pytest.raises(RuntimeError), runtime_dir() as folder:
         raise RuntimeError
     assert not folder.exists()
+
+
+def test_folders_of_routers_that_were_killed_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a whole process group is killed nobody is left to clean up; those of living routers stay."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(short := Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))))
+    try:
+        script = "import time; from hoonify_router.door import runtime_dir\nwith runtime_dir() as f: print(f, flush=True); time.sleep(99)"
+        killed, living = (
+            subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        )
+        folders = [Path(one.stdout.readline().strip()) for one in (killed, living) if one.stdout]
+        (folders[0] / "supervisor.sock").touch()
+        killed.kill()
+        killed.wait()
+        strange = short / "hoonify_not_ours"
+        strange.mkdir()
+        with runtime_dir() as folder:
+            assert folder.parent == short
+            assert [path.exists() for path in folders] == [False, True]
+            assert strange.exists()
+        living.kill()
+        living.wait()
+        for one in (killed, living):
+            assert one.stdout is not None
+            one.stdout.close()
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def test_sockets_of_multiprocessing_are_in_the_private_folder() -> None:

@@ -13,7 +13,7 @@ from tests.router.doubles import Play, Stage, Wire, gateway, home, notes, reques
 from tests.router.reading import read_stream
 
 from hoonify_router.api import Phase, Principal, RequestContext, Result
-from hoonify_router.errors import Cancelled, EngineDead, RateLimited, RouterError
+from hoonify_router.errors import Cancelled, EngineDead, ModelUnavailable, RateLimited, RouterError
 from hoonify_router.reply import Reply
 from hoonify_router.types import Usage
 
@@ -462,20 +462,56 @@ async def test_a_router_that_stops_refuses_and_waits() -> None:
         made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
     )
     await stage.started.wait()
+    draining = asyncio.ensure_future(made.pipeline.drain(60))
     await asyncio.sleep(0)
-    assert not await made.pipeline.drain(0)
     late, late_ctx = Wire(), request()
     await made.pipeline.infer(late_ctx, Reply(late, late_ctx.response_headers), "chat")
     assert late.status == 503
     assert late.headers["connection"] == "close"
-    draining = asyncio.ensure_future(made.pipeline.drain(5))
-    await asyncio.sleep(0)
     assert not draining.done()
     stage.plays[0].say("a")
     assert await draining
     await running
     assert wire.status == 200
     assert wire.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("hurry", ["no", "before", "meanwhile"])
+async def test_what_does_not_end_in_time_is_told_so(stream: bool, hurry: str) -> None:
+    """By a status of its own, or by the last event of its stream; and its engine is free."""
+    ended: list[str] = []
+    stage = Stage()
+    made = gateway(
+        stage, [notes(Phase.OBSERVE, "record", [], on_finally=lambda ctx: ended.append("settled"))]
+    )
+    wire, ctx = Wire(), request({"stream": stream})
+    running = asyncio.ensure_future(
+        made.pipeline.infer(ctx, Reply(wire, ctx.response_headers), "chat")
+    )
+    await stage.started.wait()
+    await asyncio.sleep(0)
+    if stream:
+        stage.plays[0].answer.text("hel")
+    if hurry == "before":
+        made.hurry()
+    draining = asyncio.ensure_future(made.pipeline.drain(0.01 if hurry == "no" else 600))
+    if hurry == "meanwhile":
+        await asyncio.sleep(0)
+        made.hurry()
+    assert not await draining
+    await running
+    if stream:
+        *_, error, done, _ = wire.body.split(b"\n\n")
+        assert b"shutting down" in error
+        assert done == b"data: [DONE]"
+    else:
+        assert wire.status == 503
+        assert wire.headers["retry-after"] == "1"
+    assert ended == ["settled"]
+    assert isinstance(ctx.error, ModelUnavailable)
+    assert stage.plays[0].cancelled
+    assert made.pipeline.cut_streams == 0
 
 
 async def test_reads_pass_the_same_middleware() -> None:

@@ -134,7 +134,7 @@ def test_ctrl_c_and_a_service_manager_stop_it(actor: Actor, number: signal.Signa
 async def test_a_gateway_hears_one_stop_however_many_there_are(tmp_path: Path) -> None:
     """What drains is not cut by the second one; and a stop that came too early is found."""
     heard: list[str] = []
-    hear_one_stop(tmp_path, lambda: heard.append("stop"))
+    hear_one_stop(tmp_path, lambda: heard.append("stop"), lambda: heard.append("hurry"))
     for _ in range(3):
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(60):
@@ -147,14 +147,14 @@ async def test_a_gateway_hears_one_stop_however_many_there_are(tmp_path: Path) -
 async def test_a_gateway_finds_the_stop_that_it_missed(tmp_path: Path, actor: Actor) -> None:
     """It stands in the folder that all processes share, before any of them is told by a signal."""
     heard: list[str] = []
-    hear_one_stop(tmp_path, lambda: heard.append("too early"))
+    hear_one_stop(tmp_path, lambda: heard.append("too early"), list)
     assert heard == []
     found_at_the_end: list[list[str]] = []
     die = actor.die
     actor.die = lambda status: (found_at_the_end.append(os.listdir(tmp_path)), die(status))  # type: ignore
     run(Manager(actor, on_start=lambda: signal.raise_signal(signal.SIGTERM)), runtime_dir=tmp_path)
     assert len(found_at_the_end[0]) == 1
-    hear_one_stop(tmp_path, lambda: heard.append("found"))
+    hear_one_stop(tmp_path, lambda: heard.append("found"), list)
     assert heard == ["found"]
 
 
@@ -195,6 +195,50 @@ def test_sighup_is_passed_on_to_the_supervisor(
     monkeypatch.setattr(os, "kill", kill)
     run(Manager(gateway, supervisor, on_start=lambda: signal.raise_signal(signal.SIGHUP)))
     assert sent[0] == (2, RELOAD_SIGNAL)
+
+
+@pytest.mark.timeout(60)
+def test_a_second_press_hurries_gateways_and_a_third_one_kills(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gateways get the time to tell their clients; the supervisor hears that it is urgent."""
+    gateway, supervisor = Actor("Sanic-Server-0-0", pid=1), Actor("Sanic-supervisor-0", pid=2)
+    names = {1: gateway, 2: supervisor}
+    sent: list[tuple[int, int]] = []
+    presses = iter([signal.SIGINT, signal.SIGINT])
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        if number == signal.SIGKILL:
+            names[pid].die(-number)
+        elif pid == 2 and (press := next(presses, None)) is not None:
+            signal.raise_signal(press)
+
+    monkeypatch.setattr(os, "kill", kill)
+    run(Manager(gateway, supervisor, on_start=lambda: signal.raise_signal(signal.SIGINT)))
+    assert sent == [
+        (1, signal.SIGTERM),
+        (2, signal.SIGTERM),
+        (1, signal.SIGUSR2),
+        (2, signal.SIGTERM),
+        (1, signal.SIGKILL),
+        (2, signal.SIGKILL),
+    ]
+
+
+def test_what_was_killed_is_started_again_however_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else did it, it was no failure to start; but ever less hastily."""
+    actor = Actor("Sanic-Server-0-0", pid=1)
+    watch = ProcessWatch(Manager(actor), 1, Path("/nowhere"))  # type: ignore[arg-type]
+    watch._started[actor.name] = 0.0
+    actor.exitcode = -signal.SIGKILL
+    pauses = [watch._pause_after(actor, 1.0) for _ in range(12)]  # type: ignore[arg-type]
+    assert pauses[:5] == [0, 1, 2, 4, 5]
+    assert pauses[-1] == 5
+    assert watch.status == 0
+    actor.exitcode = 3
+    watch._pause_after(actor, 1.0)  # type: ignore[arg-type]
+    assert watch.status == 1
 
 
 @pytest.mark.timeout(20)

@@ -41,6 +41,8 @@ class Limits:
         served_well: Having been ready for this long makes up for earlier failures.
         heartbeat_timeout: A ready engine may be silent for this long.
         step_timeout: An engine with work may take this long for one step.
+        restarts: After so many failures within ``restart_window`` a home is left alone for ``cool_down_max``.
+        restart_window: Seconds after which a failure is forgotten, as far as this goes.
     """
 
     load_stall: float = 300.0
@@ -51,6 +53,8 @@ class Limits:
     served_well: float = 60.0
     heartbeat_timeout: float = 15.0
     step_timeout: float = 300.0
+    restarts: int = 5
+    restart_window: float = 600.0
 
 
 class Trouble(Exception):
@@ -79,6 +83,7 @@ class Life:
         step_age: Age of the engine's last step while it has work, by its last heartbeat.
         retry_at: When a failed home may start again.
         strikes: Failures in a row that were followed by a cool-down.
+        failures: When it failed lately.
         spared: Whether the one restart without a cool-down has been used.
         progress: ``(stage, done, total)`` while loading.
         reason: Why it does not serve, for clients.
@@ -94,6 +99,7 @@ class Life:
     step_age: float = 0.0
     retry_at: float | None = None
     strikes: int = 0
+    failures: tuple[float, ...] = ()
     spared: bool = False
     progress: tuple[str, int, int] | None = None
     reason: str = ""
@@ -141,8 +147,12 @@ def failed(life: Life, now: float, trouble: Trouble, limits: Limits) -> Life:
     """Note a failure and decide when the home may start again.
 
     The first crash of a home that has been ready is followed by a restart at once, everything else by
-    a cool-down that doubles. Serving well for a while makes up for all of it.
+    a cool-down that doubles. Serving well for a while makes up for all of it, but not for failing again
+    and again: then the restart budget is used up.
     """
+    lately = (*(at for at in life.failures if now - at < limits.restart_window), now)
+    lately = lately[-limits.restarts - 1 :]
+    life = replace(life, failures=lately)
     served = life.state == "ready"
     if served and now - life.since >= limits.served_well:
         life = replace(life, strikes=0, spared=False)
@@ -151,6 +161,14 @@ def failed(life: Life, now: float, trouble: Trouble, limits: Limits) -> Life:
     else:
         pause = min(limits.cool_down * 2**life.strikes, limits.cool_down_max)
         life = replace(life, strikes=min(life.strikes + 1, 32))
+    if len(lately) > limits.restarts:
+        pause = limits.cool_down_max
+        times = (
+            f"it has failed {limits.restarts} times within {limits.restart_window / 60:g} minutes"
+        )
+        trouble = Trouble(
+            trouble.reason, f"{trouble.detail}\n{times}; left alone for a while".strip()
+        )
     entered = _enter(life, "failed", now)
     return replace(entered, retry_at=now + pause, reason=trouble.reason, detail=trouble.detail)
 

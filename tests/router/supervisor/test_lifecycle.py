@@ -84,6 +84,20 @@ def test_serving_well_makes_up_for_earlier_failures() -> None:
     assert life.strikes == 0
 
 
+def test_a_restart_budget_bounds_a_home_that_serves_well_and_dies_again() -> None:
+    """Every two minutes is too often, however well it serves in between; until the time is over."""
+    life, now, pauses, told = Life(), 0.0, [], []
+    for _ in range(8):
+        life = lifecycle.failed(ready(now, life), now + 110, CRASH, LIMITS)
+        assert life.retry_at is not None
+        pauses.append(life.retry_at - now - 110)
+        told.append("failed 5 times within 10 minutes" in life.detail)
+        now = life.retry_at
+    assert pauses == [0, 0, 0, 0, 0, 300, 0, 0]
+    assert told == [False] * 5 + [True] + [False] * 2
+    assert life.reason == "It crashed."
+
+
 def test_progress_resets_the_stall_timer_but_not_the_cap() -> None:
     """A load that goes on may be long, though not endless."""
     limits = replace(LIMITS, load_stall=10.0, load_timeout=35.0)
