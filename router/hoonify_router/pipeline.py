@@ -13,6 +13,7 @@ import msgspec
 
 from hoonify_router.api import Middleware, Phase, RequestContext, Result
 from hoonify_router.catalog import Catalog
+from hoonify_router.departure import Departure
 from hoonify_router.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -33,7 +34,6 @@ from hoonify_router.validation import check_values
 log = logging.getLogger(__name__)
 
 _RELEASE = 2.0  # seconds for an engine to say what an abandoned request has cost
-_LAST_WORDS = 2.0  # for what has to be settled before a client hears of its end
 _LEAVING = "The router is shutting down."
 _NOT_SETTLED = "middleware %r failed to settle request %s"
 
@@ -79,6 +79,7 @@ class Pipeline:
 
     Attributes:
         watches: How long requests are in each middleware.
+        hurry: Ends a drain at once.
         cut_streams: Streams that ended in neither of the two ways, although the client was there.
     """
 
@@ -98,15 +99,10 @@ class Pipeline:
         self._serving = serving
         self._shaper = shaper
         self._access = access
-        self._settling: set[asyncio.Task[None]] = set()
         self.watches = stopwatches(middleware)
         self.cut_streams = 0
-        self._running: set[asyncio.Task[object] | None] = set()
-        self._cut = False
-        self._idle: asyncio.Event | None = None
-        self._patience: asyncio.Timeout | None = None
-        self._hurried = False
-        self._leaving = False
+        self._departure = Departure()
+        self.hurry = self._departure.hurry
 
     # ------------------------------------------------------------ the ways
 
@@ -180,11 +176,11 @@ class Pipeline:
         """Go a way to its end, settle, and only then let the client see the end of its answer."""
         visit = Visit()
         reply.on_released = partial(self._released, ctx, visit)
-        if self._leaving:
+        if self._departure.begun:
             told = ModelUnavailable(_LEAVING, retry_after=1)
             way = partial(self._decline, told)
         task = asyncio.current_task()
-        self._running.add(task)
+        self._departure.running.add(task)
         try:
             end = await way(ctx, reply, visit)
             ctx.status = ctx.status or 200
@@ -195,7 +191,7 @@ class Pipeline:
             await self._refuse(error, ctx, reply, visit)
         except asyncio.CancelledError:
             if (
-                self._cut and task is not None and not reply.closed
+                self._departure.cut and task is not None and not reply.closed
             ):  # by ``drain``, whose time is over
                 task.uncancel()
                 told = ModelUnavailable(_LEAVING, retry_after=1)
@@ -214,9 +210,7 @@ class Pipeline:
             if reply.opened and not (reply.ended or reply.closed):
                 self.cut_streams += 1
                 log.error("the stream of request %s was cut", ctx.request_id)
-            self._running.discard(task)
-            if self._idle is not None and not self._running:
-                self._idle.set()
+            self._departure.ended(task)
 
     async def _refuse(
         self, error: RouterError, ctx: RequestContext, reply: Reply, visit: Visit
@@ -239,7 +233,7 @@ class Pipeline:
             reply.send(error.status, *self._shaper.body(error, ctx))
 
     def _say_goodbye(self, reply: Reply) -> None:
-        if self._leaving:
+        if self._departure.begun:
             reply.keep_alive = False
 
     # ------------------------------------------------------------ middleware
@@ -260,8 +254,7 @@ class Pipeline:
                 task = asyncio.ensure_future(
                     self._settle_rest(middleware, waiting, ctx, visit, left)
                 )
-                self._settling.add(task)
-                task.add_done_callback(self._settling.discard)
+                self._departure.settle(task)
                 await asyncio.shield(task)
                 return
         self._close(ctx, visit)
@@ -273,8 +266,7 @@ class Pipeline:
         elif visit.release is None:
             visit.release = asyncio.get_running_loop().create_future()
             task = asyncio.ensure_future(self._settle_released(ctx, visit, visit.release))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            self._departure.settle(task)
 
     async def _settle_released(
         self, ctx: RequestContext, visit: Visit, release: asyncio.Future[None]
@@ -357,34 +349,7 @@ class Pipeline:
         Args:
             timeout: Seconds that it may take.
         """
-        self._leaving = True
-        self._idle = self._idle or asyncio.Event()
-        try:
-            async with asyncio.timeout(0.0 if self._hurried else timeout) as self._patience:
-                if self._running:
-                    await self._idle.wait()
-                while self._settling:
-                    await asyncio.wait(self._settling)
-        except TimeoutError:
-            await self._cut_the_rest()
-            return False
-        finally:
-            self._patience = None
-        return True
-
-    async def _cut_the_rest(self) -> None:
-        self._cut = True
-        rest = [task for task in self._running if task is not None]
-        for task in rest:
-            task.cancel()
-        if rest or self._settling:
-            await asyncio.wait([*rest, *self._settling], timeout=_LAST_WORDS)
-
-    def hurry(self) -> None:
-        """End a drain at once, or let one that begins later end so."""
-        self._hurried = True
-        if self._patience is not None and not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time())
+        return await self._departure.drain(timeout)
 
 
 def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
