@@ -189,8 +189,9 @@ def gateway_app(launch: Launch) -> Sanic[Any, Any]:
     async def hear_stop(app: Sanic[Any, Any]) -> None:
         starting = asyncio.current_task()
         assert starting is not None
-        stop = partial(app.stop, terminate=False)
-        hear = partial(hear_one_stop, launch.runtime_dir, stop, gateway.hurry)
+        hear = partial(
+            hear_one_stop, launch.runtime_dir, partial(app.stop, terminate=False), gateway.hurry
+        )
         # Sanic's loop stops when this start ends, and runs for good then: only then can it be stopped.
         starting.add_done_callback(lambda _: app.loop.call_soon(hear))
 
