@@ -50,5 +50,8 @@ def hoonify_register_backends() -> list[Backend]:
             lists_models=True,
             load=LOADS,
             abort=ABORT,
+            floors={
+                "top_p": 1e-6
+            },  # OpenAI's 0, the likeliest token alone, is outside of its range
         )
     ]

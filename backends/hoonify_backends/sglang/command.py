@@ -20,6 +20,7 @@ PLAIN_CPU = Path(__file__).with_name("plain_cpu")
 
 _GRACE = 20.0  # it looks every five seconds whether it is idle, and its children take their time
 _CPU_TOKENS = 8192
+_DETERMINISTIC = "--enable-deterministic-inference"
 
 _FLAGS = {
     "tensor_parallel": "--tp-size",
@@ -57,6 +58,7 @@ OPTION_OF_FLAG = {
     "--device": "device",
     "--kv-cache-dtype": "kv_cache_dtype",
     "--trust-remote-code": "trust_remote_code",
+    _DETERMINISTIC: "deterministic",
     "--nnodes": "nnodes",
     "--node-rank": "node_rank",
     "--dist-init-addr": "dist_init_addr",
@@ -139,6 +141,8 @@ def _told(options: SGLangOptions) -> Iterator[str]:
         yield from ("--kv-cache-dtype", options.kv_cache_dtype)
     if options.trust_remote_code:
         yield "--trust-remote-code"
+    if options.deterministic:
+        yield _DETERMINISTIC
 
 
 def _on_cpu(options: SGLangOptions) -> list[str]:
@@ -179,6 +183,8 @@ def environment(options: SGLangOptions, base_dir: Path) -> dict[str, str]:
 def capabilities(options: SGLangOptions) -> Capabilities:
     """Return what a server with these options can do."""
     parameters = PARAMETERS if options.tool_call_parser else PARAMETERS - TOOL_PARAMETERS
+    if not options.deterministic:
+        parameters -= {"seed"}  # it would be taken and not heeded
     embeds = "--is-embedding" in options.extra_args
     return Capabilities(
         parameters=parameters,

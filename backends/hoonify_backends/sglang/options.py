@@ -73,6 +73,13 @@ class SGLangOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     max_queued_requests: Annotated[
         _Count | None, _says("Requests that may wait; more get 429 (--max-queued-requests).")
     ] = None
+    deterministic: Annotated[
+        bool,
+        _says(
+            "The same tokens whatever else runs (--enable-deterministic-inference): slower, and the only way"
+            " in which SGLang heeds `seed`, which is refused without it."
+        ),
+    ] = False
     # ---- what answers are read as
     reasoning_parser: Annotated[
         str | None, _says("Tells thoughts from answers, such as deepseek-r1 (--reasoning-parser).")

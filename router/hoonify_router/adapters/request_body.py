@@ -18,7 +18,7 @@ def request_body(
     request: InferenceRequest,
     body: bytes | None,
     served_name: str,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[str, str | float] | None = None,
 ) -> bytes:
     """Return what to send: under the name that the home knows, and asking for usage.
 
@@ -30,7 +30,7 @@ def request_body(
         request: The checked request.
         body: The client's bytes of it, or ``None`` when ``request`` was changed since.
         served_name: The model as the home calls it; empty if it goes by the catalog's ID.
-        more: Fields that the home takes beside OpenAI's.
+        more: Fields that the home takes beside OpenAI's, or other values of those that the request has.
     """
     if body is None:
         body = _encode(request)

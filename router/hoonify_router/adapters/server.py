@@ -7,6 +7,7 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -33,6 +34,7 @@ from hoonify_router.types import Health, HomeView, Task
 
 log = logging.getLogger(__name__)
 
+_NO_FLOORS: Mapping[str, float] = MappingProxyType({})
 _LINE_ENDS = str.maketrans("", "", "\r\n\0")
 _ABORT_TIMEOUT = 10.0
 MAX_ERROR_BYTES = 64 * 1024
@@ -200,6 +202,7 @@ class ServerAdapter(Adapter):
     ) -> None:
         known = backends or {}
         self._aborts = {name: one.abort for name, one in known.items() if one.abort is not None}
+        self._floors = {name: one.floors for name, one in known.items() if one.floors}
         self._loads = ServerLoads(
             {name: one.load for name, one in known.items() if one.load is not None}
         )
@@ -211,13 +214,15 @@ class ServerAdapter(Adapter):
         """Send the job; on a kept connection it is on its way when this returns."""
         home = job.home
         target = self._targets.get((home.address, home.api_key)) or self._aim(home)
-        abort = self._aborts.get(home.backend)
-        if abort is None or job.request.task == "embedding":
-            abort, name = None, ""
-            body = request_body(job.request, job.body, home.served_name)
-        else:
-            name = uuid.uuid4().hex  # a client's own request ID need not be unique
-            body = request_body(job.request, job.body, home.served_name, {abort.field: name})
+        abort = self._aborts.get(home.backend) if job.request.task != "embedding" else None
+        more: dict[str, str | float] = {}
+        if abort is not None:  # a client's own request ID need not be unique
+            more[abort.field] = uuid.uuid4().hex
+        for name, least in self._floors.get(home.backend, _NO_FLOORS).items():
+            told = getattr(job.request, name, None)
+            if told is not None and told < least:
+                more[name] = least
+        body = request_body(job.request, job.body, home.served_name, more)
         head = b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target.heads[job.request.task],
             job.request_id.encode("ascii"),
@@ -225,7 +230,11 @@ class ServerAdapter(Adapter):
             len(body),
         )
         exchange = target.pool.send(head + body, Intake(answer, job), job.connect)
-        return exchange if abort is None else AbortableCall(exchange, target, abort, name)
+        return (
+            exchange
+            if abort is None
+            else AbortableCall(exchange, target, abort, str(more[abort.field]))
+        )
 
     def update(self, homes: Iterable[HomeView]) -> None:
         """Make ready for the servers in the table; let go of the others once they are free."""

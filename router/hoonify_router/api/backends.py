@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -107,6 +107,7 @@ class ServerBackend:
             of no use when its model is not on that list.
         load: Where its servers tell how busy they are.
         abort: How they are told to give up a request.
+        floors: The least that they take of request fields which may be less; what is less is sent as this.
         estimate: Tells what a home that is launched here takes of the GPUs' memory, if the file does not.
     """
 
@@ -125,6 +126,7 @@ class ServerBackend:
     lists_models: bool = False
     load: LoadSignal | None = None
     abort: AbortSignal | None = None
+    floors: Mapping[str, float] = field(default_factory=dict)
     estimate: MemoryEstimate = _no_estimate
     kind: ClassVar[str] = "server"
 

@@ -29,6 +29,18 @@ def built(accelerator: str) -> Path | None:
     return folder if any(store.current(one) for one in found) else None
 
 
+def interpreter(accelerator: str) -> str | None:
+    """Return the Python of SGLang's environment for an accelerator."""
+    folder = built(accelerator)
+    if folder is None:
+        return None
+    store = EnvironmentStore(folder)
+    (found,) = (one for one in ENVIRONMENTS if one.accelerator == accelerator)
+    current = store.current(found)
+    assert current is not None
+    return str(current.python)
+
+
 def environment() -> Path:
     """Return the folder with SGLang's environment for the CPU; skip the test where there is none."""
     folder = built("cpu")

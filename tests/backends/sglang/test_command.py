@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,13 +109,25 @@ def test_several_ranks_on_the_cpu_are_bound_to_its_cores(tmp_path: Path) -> None
 
 def test_without_a_parser_tools_are_refused(tmp_path: Path) -> None:
     """SGLang would hand the call out as text."""
-    bare = planned(SGLangOptions(model="m/m"), tmp_path).capabilities
-    able = planned(SGLangOptions(model="m/m", tool_call_parser="qwen"), tmp_path).capabilities
+    options: dict[str, Any] = {"model": "m/m", "deterministic": True}
+    bare = planned(SGLangOptions(**options), tmp_path).capabilities
+    able = planned(SGLangOptions(**options, tool_call_parser="qwen"), tmp_path).capabilities
     assert bare is not None
     assert able is not None
     assert bare.parameters == PARAMETERS - TOOL_PARAMETERS
     assert able.parameters == PARAMETERS
     assert bare.tasks == {"chat", "completion"}
+
+
+def test_a_seed_is_refused_where_it_would_not_be_heeded(tmp_path: Path) -> None:
+    """SGLang takes it and draws as it likes, unless it is told to be deterministic."""
+    free = planned(SGLangOptions(model="m/m"), tmp_path)
+    bound = planned(SGLangOptions(model="m/m", deterministic=True), tmp_path)
+    assert free.capabilities is not None
+    assert bound.capabilities is not None
+    assert "seed" not in free.capabilities.parameters
+    assert "seed" in bound.capabilities.parameters
+    assert "--enable-deterministic-inference" in bound.command
 
 
 def test_an_embedding_server_does_nothing_else(tmp_path: Path) -> None:

@@ -164,3 +164,28 @@ async def test_a_request_that_has_ended_is_not_given_up(upstream: Upstream) -> N
     await asyncio.sleep(0.05)
     assert len(heads) == 1
     await adapter.close()
+
+
+async def test_what_a_server_takes_no_less_of_is_sent_as_its_least(upstream: Upstream) -> None:
+    """OpenAI's range of `top_p` begins with 0, that of others just above."""
+    asked: list[dict[str, object]] = []
+
+    async def script(session: Session) -> None:
+        while True:
+            _, body = await session.request()
+            asked.append(json.loads(body))
+            await session.send(reply(b'{"choices": [{"message": {"content": "hi"}}]}'))
+
+    upstream.script = script
+    choosy = ServerBackend("telling", "A server.", NoOptions, floors={"top_p": 0.01})
+    adapter = ServerAdapter(backends={"telling": choosy})
+    for given in ({"top_p": 0}, {"top_p": 0.5}, {}):
+        told = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **given}
+        body = json.dumps(told).encode()
+        done = asyncio.Event()
+        answer = Completion(Nowhere(), ("chatcmpl-1", 1, "m"), 1, done.set)
+        await adapter.start(Job("req-1", parse_chat(body), body, home(upstream.url)), answer)
+        async with asyncio.timeout(30):
+            await done.wait()
+    assert [one.get("top_p") for one in asked] == [0.01, 0.5, None]
+    await adapter.close()
