@@ -94,7 +94,7 @@ class Model:
     def arrived(self, home: HomeView, support: Support) -> Place:
         """Take over what is known of a home before the table that says so is here."""
         place = self.places.get(home.id)
-        if place is None:
+        if place is None or place.home.key != home.key:
             return Place(home, support, self.config)
         place.update(home, support)
         return place

@@ -11,7 +11,8 @@ import pytest
 from hoonify_plugins.rate_limits.middleware import RateLimits
 from hoonify_plugins.rate_limits.settings import Limits, Plan, RateLimitsSettings
 from hoonify_plugins.rate_limits.shared_ledger import SharedLedger
-from hoonify_router.api import Principal, RequestContext
+from hoonify_router.api import LoadedConfig, PluginContext, Principal, RequestContext
+from hoonify_router.config.model import Config
 from hoonify_router.errors import PermissionDenied, RateLimited
 from hoonify_router.types import ChatRequest, Message, Usage
 
@@ -183,3 +184,16 @@ async def test_models_that_do_not_exist_take_no_memory(limits: RateLimits) -> No
     for number in range(50):
         limits.on_request(asked("unlimited", f"no-{number}"))
     assert not limits._charges
+
+
+async def test_plans_change_while_it_runs(limits: RateLimits) -> None:
+    """What a key has used in this minute still counts against its new limits."""
+    limits.on_request(asked())
+    loaded = LoadedConfig(Path("router.yaml"), Config(models={}), Path("var"))
+    context = PluginContext(loaded, logging.getLogger(__name__))
+    tighter = {"free": Plan(requests_per_minute=1)}
+    limits.reload(RateLimitsSettings(tighter), context)
+    with pytest.raises(RateLimited):
+        limits.on_request(asked())
+    with pytest.raises(PermissionDenied):
+        limits.on_request(asked("calm"))

@@ -21,8 +21,14 @@ from hoonify_plugins.usage.journal import Journal, has_a_writer, records_from
 from hoonify_plugins.usage.middleware import UsageMiddleware
 from hoonify_plugins.usage.record import UsageRecord
 from hoonify_plugins.usage.store import UsageStore
-from hoonify_router.api import ModelConfig, Principal, RequestContext
-from hoonify_router.config.model import Pricing
+from hoonify_router.api import (
+    LoadedConfig,
+    ModelConfig,
+    PluginContext,
+    Principal,
+    RequestContext,
+)
+from hoonify_router.config.model import Config, Pricing
 from hoonify_router.errors import EngineDead
 from hoonify_router.types import ChatRequest, HomeView, Message, Usage
 
@@ -262,3 +268,15 @@ def test_the_kill_of_a_gateway_loses_no_answered_request(
     (total,) = store.totals("model")
     assert total.requests >= answered
     assert list(folder.iterdir()) == []
+
+
+def test_prices_change_while_it_runs(folder: Path) -> None:
+    """A request that ends afterwards has the new price."""
+
+    def model(price: float) -> dict[str, ModelConfig]:
+        return {"m": ModelConfig("Nobody", 10, backend="echo", pricing=Pricing(price, price))}
+
+    middleware = UsageMiddleware(model(1), lambda: Journal(folder))
+    loaded = LoadedConfig(Path("router.yaml"), Config(models=model(2)), Path("var"))
+    middleware.reload(None, PluginContext(loaded, LOG))
+    assert middleware._prices == {"m": (2, 2)}
