@@ -20,11 +20,11 @@ from docs.generate.configuration import (
 from docs.generate.conformance import check_tables
 from docs.generate.examples import example
 from docs.generate.failures import errors_table, own_errors
-from docs.generate.hooks import hook_names, hook_sections, hook_signature
+from docs.generate.hooks import hook_index, hook_names, hook_page
 from docs.generate.parameters import message_table, object_table, parameter_table
 from docs.generate.refusals import refusal_table
 
-__all__ = ["DOCS", "hook_names", "hook_signature", "main", "own_errors", "refreshed"]
+__all__ = ["DOCS", "hook_names", "main", "own_errors", "refreshed"]
 
 DOCS = Path(__file__).resolve().parents[1]
 PART = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -39,7 +39,8 @@ def _part(name: str) -> str:
     what, _, which = name.partition(" ")
     writers: Mapping[str, Callable[[], str]] = {
         "errors": errors_table,
-        "hooks": hook_sections,
+        "hook-index": hook_index,
+        "hook": lambda: hook_page(which),
         "configuration": configuration_tables,
         "commands": command_sections,
         "checks": check_tables,

@@ -1,4 +1,4 @@
-"""A section per hook."""
+"""A page per hook."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ def hook_names() -> list[str]:
     return [name for name in vars(hookspecs) if name.startswith("hoonify_")]
 
 
-def hook_sections() -> str:
-    """Return a section per hook: its exact arguments, then what its docstring says."""
-    return "\n\n".join(f"### {hook_signature(name)}\n\n{_hook_text(name)}" for name in hook_names())
+def hook_index() -> str:
+    """Return a table of all hooks: when each is called."""
+    rows = ["| hook | called |", "|---|---|"]
+    for name in hook_names():
+        text = inspect.cleandoc(getattr(hookspecs, name).__doc__ or "").replace("``", "`")
+        called = " ".join(text.partition("\n\n")[2].partition("\n\n")[0].split())
+        rows.append(f"| [`{name}`]({name}.md) | {called} |")
+    return "\n".join(rows)
 
 
-def hook_signature(name: str) -> str:
-    """Return a hook's name and arguments as a heading shows them."""
-    arguments = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
-    return f"`{name}({arguments})`"
+def hook_page(name: str) -> str:
+    """Return one hook: its exact signature, then what its docstring says."""
+    hook = getattr(hookspecs, name)
+    return f"```python\n{name}{inspect.signature(hook)}\n```\n\n{_hook_text(name)}"
 
 
 def _hook_text(name: str) -> str:

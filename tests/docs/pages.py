@@ -15,7 +15,9 @@ def pages() -> list[Path]:
     folders = (
         ROOT,
         ROOT / "docs",
+        ROOT / "docs" / "cookbook",
         ROOT / "docs" / "endpoints",
+        ROOT / "docs" / "hooks",
         ROOT / "benchmarks",
         ROOT / "changelog.d",
     )

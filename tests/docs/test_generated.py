@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
 import pytest
-from docs.generate import hook_names, hook_signature, refreshed
-from tests.docs.pages import ROOT, pages
+from docs.generate import DOCS, hook_names, refreshed
+from tests.docs.pages import pages
+
+from hoonify_router import hookspecs
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
@@ -19,9 +22,18 @@ def test_generated_parts_are_current(page: Path) -> None:
     assert refreshed(text) == text, "run `make docs`"
 
 
-def test_every_hook_is_documented_with_its_exact_arguments() -> None:
-    """A plugin author finds each hook as a heading that shows how to declare it."""
-    page = (ROOT / "docs" / "plugins.md").read_text()
-    missing = [name for name in hook_names() if f"### {hook_signature(name)}\n" not in page]
-    assert not missing
-    assert len(hook_names()) >= 9
+@pytest.mark.parametrize("name", hook_names())
+def test_every_hook_has_a_page_with_its_exact_signature(name: str) -> None:
+    """A plugin author sees how to declare it, when it is called, whether it may block, and an example."""
+    page = (DOCS / "hooks" / f"{name}.md").read_text()
+    assert f"```python\n{name}{inspect.signature(getattr(hookspecs, name))}\n```" in page
+    assert "\nCalled " in page
+    assert "block" in page or "event loop" in page or "quick" in page
+    assert f"def {name}(" in page
+
+
+def test_no_page_is_of_a_hook_that_is_gone() -> None:
+    """One page per hook, and the index."""
+    pages = {path.stem for path in (DOCS / "hooks").glob("*.md")}
+    assert pages == {"README", *hook_names()}
+    assert len(pages) >= 10

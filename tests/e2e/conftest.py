@@ -67,9 +67,12 @@ class Router:
         config: The YAML file it serves.
         folder: Where its state goes.
         extra: More command-line arguments.
+        python: The interpreter that it is installed for.
     """
 
-    def __init__(self, config: Path, folder: Path, *extra: str) -> None:
+    def __init__(
+        self, config: Path, folder: Path, *extra: str, python: str = sys.executable
+    ) -> None:
         self.port = free_port()
         self.mark = f"HOONIFY_TEST_MARK={folder.name}-{self.port}"
         name, _, value = self.mark.partition("=")
@@ -79,7 +82,7 @@ class Router:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [
-                str(Path(sys.executable).with_name("hoonify-router")),
+                str(Path(python).with_name("hoonify-router")),
                 "serve",
                 *("--config", str(config), "--port", str(self.port), *extra),
             ],
@@ -184,12 +187,12 @@ def start_router(tmp_path: Path) -> Iterator[StartRouter]:
     """Start routers that are gone after the test; each gets YAML text or a file."""
     started: list[Router] = []
 
-    def start(config: str | Path, *extra: str) -> Router:
+    def start(config: str | Path, *extra: str, **more: Any) -> Router:
         if isinstance(config, str):
             path = tmp_path / "router.yaml"
             path.write_text(config)
             config = path
-        router = Router(config, tmp_path, *extra)
+        router = Router(config, tmp_path, *extra, **more)
         started.append(router)
         return router
 

@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, installed: Installed) -> int:
     """Run the checks; the exit status is 0 when none failed, 1 when one did, 2 after a mistake."""
+    import asyncio  # most commands never need it
+
     from hoonify_router.testing.checks import all_checks
     from hoonify_router.testing.runner import run_conformance
 

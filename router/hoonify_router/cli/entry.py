@@ -18,7 +18,7 @@ from hoonify_router.cli import (
     history,
     models,
     plan,
-    plugins_list,
+    plugins,
     reload,
     schema,
     serve,
@@ -44,7 +44,7 @@ BUILT_IN = (
     history.ROLLBACK,
     env.COMMAND,
     explain.COMMAND,
-    plugins_list.COMMAND,
+    plugins.COMMAND,
     conformance.COMMAND,
     schema.COMMAND,
 )

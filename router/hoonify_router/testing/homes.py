@@ -183,6 +183,7 @@ class Worker(HomeUnderTest):
         self.socket = socket
         self.health: Health | None = None
         self.beats = 0
+        self.load_seconds = 0.0
         self.progress: list[Progress] = []
         self.supervisor: WorkerConnection | None = None
         self._outcome: asyncio.Future[Ready | LoadFailed] | None = None
@@ -233,11 +234,13 @@ class Worker(HomeUnderTest):
         self._outcome = loop.create_future()
         self.supervisor = await self.connect("supervisor", self._hear)
         self.supervisor.send(Load(self.plan.options))
+        began = loop.time()
         told: set[asyncio.Future[Any]] = {self._outcome, self.supervisor.lost}
         await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
         if not self._outcome.done():
             raise Unmet(f"the worker ended while it loaded{self.fault}")
         outcome = self._outcome.result()
+        self.load_seconds = loop.time() - began
         if isinstance(outcome, Ready):
             self.capabilities = outcome.capabilities
         return outcome

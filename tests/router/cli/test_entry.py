@@ -59,7 +59,10 @@ def test_no_command_is_a_mistake_with_help(run: Run) -> None:
             ["plugins"],
             "the following arguments are required: ACTION; see `hoonify-router plugins --help`",
         ),
-        (["plugins", "lst"], "there is no action 'lst', did you mean 'list'? (there are: list)"),
+        (
+            ["plugins", "lst"],
+            "there is no action 'lst', did you mean 'list'? (there are: list, show, new)",
+        ),
         (["keys", "creat"], "there is no action 'creat', did you mean 'create'?"),
         (
             ["serve", "--prot", "1"],

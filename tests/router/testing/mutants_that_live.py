@@ -283,7 +283,8 @@ class LoadsInSilence(Mutant):
     caught_by, says = "shows_progress", "without any word of progress"
 
     async def show_progress(self, progress: Any) -> None:
-        """Say nothing."""
+        """Say nothing for a while."""
+        await asyncio.sleep(1.2)
 
 
 class GoesBackwards(Mutant):

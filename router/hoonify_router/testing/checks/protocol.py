@@ -42,6 +42,8 @@ async def becomes_ready(bench: Bench) -> None:
 async def shows_progress(bench: Bench) -> None:
     """It says how far its load has come: without a word for long, a load is taken for stalled."""
     worker = await bench.worker()
+    if not worker.progress and worker.load_seconds < 1:
+        raise NotApplicable("its load is over at once")
     require(worker.progress, "it loads without any word of progress: call `progress` in `load`")
     for one in worker.progress:
         require(one.stage.strip(), "a progress has no stage")
