@@ -69,8 +69,6 @@ def run(arguments: argparse.Namespace, installed: Installed) -> int:
         overrides=_overrides(arguments.override),
         on_result=_tell,
     )
-    import asyncio  # every command imports this module, few need a loop
-
     report = asyncio.run(running)
     _show(report)
     return _write(report, arguments) or (0 if report.passed else FAILED)
