@@ -64,6 +64,9 @@ bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
 docs: $(DEV) ## write the generated parts of docs/ anew
 	@$(BIN)/python -m docs.generate
 
+screenshots: $(DEV) ## take the pictures of docs/images anew; needs Chromium
+	@$(BIN)/python -m docs.generate.screenshots
+
 lock: $(DEV) ## lock what pyproject.toml asks for: make lock ARGS=--upgrade takes newer versions
 	@$(BIN)/tox run -q -e lock -- $(ARGS)
 

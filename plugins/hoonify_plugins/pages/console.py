@@ -134,7 +134,9 @@ class Console:
         if found is None:
             return self._unknown()
         deed, name, _ = found
-        task = self._deeds.begin(deed, name, visitor.record.id, visitor.record.name)
+        digest = field(request, "digest") if deed is RELOAD else ""
+        own = visitor.record
+        task = self._deeds.begin(deed, name, own.id, own.name, digest)
         await asyncio.wait({task}, timeout=_WAIT)
         self._live.forget()
         return redirect("/console")

@@ -123,7 +123,9 @@ class Deeds:
         self._tasks: set[asyncio.Task[None]] = set()
         self.last: deque[Done] = deque(maxlen=_KEPT)
 
-    def begin(self, deed: Deed, name: str, key_id: str, key_name: str) -> asyncio.Task[None]:
+    def begin(
+        self, deed: Deed, name: str, key_id: str, key_name: str, digest: str = ""
+    ) -> asyncio.Task[None]:
         """Begin one, and return what waits for its end.
 
         Args:
@@ -131,22 +133,25 @@ class Deeds:
             name: The home; nothing for a reload.
             key_id: Public id of the key that wants it, for the router's history.
             key_name: What its owner calls it.
+            digest: Of the file that was looked at before a reload: if it is another one by now, nothing is done.
         """
         done = Done(next(self._numbers), deed, name, key_name)
         self.last.appendleft(done)
         if len(self._tasks) >= _AT_ONCE:
             done.told, done.failed = "too much is under way already", True
-        arguments = {"name": name} if name else {}
-        task = asyncio.create_task(self._do(done, arguments, f"key {key_id}"), name=deed.command)
+        command, arguments = deed.command, {"name": name} if name else {}
+        if digest:
+            command, arguments = "apply", {"digest": digest}
+        task = asyncio.create_task(self._do(done, command, arguments, f"key {key_id}"))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _do(self, done: Done, arguments: Mapping[str, Any], who: str) -> None:
+    async def _do(self, done: Done, command: str, arguments: Mapping[str, Any], who: str) -> None:
         if done.failed:
             return
         try:
-            told = await self._context.ask(done.deed.command, arguments, who)
+            told = await self._context.ask(command, arguments, who)
         except RouterError as error:
             done.told, done.failed = error.message, True
         else:

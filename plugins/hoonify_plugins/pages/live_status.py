@@ -13,6 +13,7 @@ from hoonify_router.errors import NotFound, RouterError
 
 _EVERY = 1.0
 _PLAN_EVERY = 3.0
+_GENERATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,16 @@ class Pending:
     Args:
         changes: One line each.
         problems: Why it could not take effect, one line each.
+        consequences: What plugins say of it, one line each.
+        load_seconds: How long new homes are likely to load.
+        digest: Of what was looked at.
     """
 
     changes: Sequence[str] = ()
     problems: Sequence[str] = ()
+    consequences: Sequence[str] = ()
+    load_seconds: float | None = None
+    digest: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.problems)
@@ -80,8 +87,7 @@ class LiveStatus:
             told = await self._context.ask("history", {}, "")
         except RouterError:
             return ()
-        rows = told.get("data", told) if isinstance(told, Mapping) else told
-        return [one for one in rows if isinstance(one, Mapping)][:20] if rows else ()
+        return told[:_GENERATIONS] if isinstance(told, list) else ()
 
     def forget(self) -> None:
         """Ask anew the next time: something was done."""
@@ -92,4 +98,10 @@ class LiveStatus:
 def _pending_in(told: Any) -> Pending:
     if not isinstance(told, Mapping):
         return Pending()
-    return Pending(tuple(told.get("changes") or ()), tuple(told.get("problems") or ()))
+    return Pending(
+        tuple(told.get("changes") or ()),
+        tuple(told.get("problems") or ()),
+        tuple(told.get("consequences") or ()),
+        told.get("load_seconds"),
+        told.get("digest") or "",
+    )

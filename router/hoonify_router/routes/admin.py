@@ -42,6 +42,7 @@ ADMIN_ROUTES = (
     AdminRoute("GET", "status", "status"),
     AdminRoute("POST", "reload", "reload", None),
     AdminRoute("POST", "plan", "plan"),
+    AdminRoute("GET", "history", "history"),
     AdminRoute("POST", "rollback", "rollback", None),
     AdminRoute("POST", "drain", "drain", 3600.0),
     AdminRoute("POST", "models/start", "start", 3600.0),

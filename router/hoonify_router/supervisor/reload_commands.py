@@ -63,6 +63,7 @@ class ReloadCommands:
         """Add them to the supervisor's table."""
         commands.add("reload", self._reload, patience=None, goes_on=True)
         commands.add("plan", self._plan, PlanArguments)
+        commands.add("history", self._list)
         commands.add("apply", self._apply, ApplyArguments, patience=None, goes_on=True)
         commands.add("rollback", self._rollback, RollbackArguments, patience=None, goes_on=True)
 
@@ -91,6 +92,14 @@ class ReloadCommands:
             consequences=told,
             load_seconds=load_seconds_of(moves),
         )
+
+    async def _list(self, arguments: NoArguments, asker: Asker) -> list[dict[str, Any]]:
+        """Return the generations that are kept, the newest first, without their texts."""
+        kept = await asyncio.to_thread(self._reloader.history.all)
+        return [
+            {"number": one.number, "at": one.at, "trigger": one.trigger, "changes": one.changes}
+            for one in reversed(kept)
+        ]
 
     async def _apply(self, arguments: ApplyArguments, asker: Asker) -> Outcome:
         if arguments.text is not None:

@@ -162,9 +162,40 @@ async def test_it_says_when_the_supervisor_is_away(scene: Scene) -> None:
 async def test_it_tells_what_a_reload_would_change(scene: Scene) -> None:
     """When the file differs from what is served."""
     assert "The file differs" not in await scene.page()
-    scene.supervisor.told["plan"] = {"changes": ["~ tiny: from echo to sglang"], "problems": []}
+    change = "tiny: from echo to sglang"
+    scene.supervisor.told["plan"] = {"changes": [change], "problems": [], "digest": "d1"}
+    scene.supervisor.told["apply"] = {"result": "applied", "generation": 8, "changes": [change]}
+
+    for _ in range(300):  # a plan is good for some seconds
+        if change in await scene.page():
+            break
+        await asyncio.sleep(0.2)
     page = (await scene.browser.get("/console/deed?deed=reload")).text
     assert "Reload the configuration?" in page
+    assert change in page
+
+
+async def test_what_was_looked_at_is_applied_and_nothing_else(scene: Scene) -> None:
+    """The router refuses when the file has changed since."""
+    scene.supervisor.told["plan"] = {"changes": ["tiny: elsewhere"], "digest": "d1"}
+    scene.supervisor.told["apply"] = {"result": "applied", "generation": 8}
+    page = (await scene.browser.get("/console/deed?deed=reload")).text
+    form = {"csrf": CSRF.findall(page)[0], "deed": "reload", "digest": "d1"}
+    assert 'name="digest" value="d1"' in page
+    await scene.browser.post("/console/deed", form)
+    asked = ("apply", {"digest": "d1"}, f"key {scene.record.id}")
+    assert scene.supervisor.asked == [asked]
+    assert "applied; generation 8 serves" in await scene.page()
+
+
+async def test_it_shows_the_history(scene: Scene) -> None:
+    """Who changed what."""
+    scene.supervisor.told["history"] = [
+        {"number": 7, "at": 1e9, "trigger": "file", "changes": ["<b>tiny</b>: elsewhere"]}
+    ]
+    page = await scene.page()
+    assert "2001-09-09" in page
+    assert "&lt;b&gt;tiny&lt;/b&gt;: elsewhere" in page
 
 
 async def test_nothing_is_done_before_it_is_confirmed(scene: Scene) -> None:
