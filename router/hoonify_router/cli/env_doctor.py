@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoonify_router.api import Accelerator, Backend, EngineEnvironment, WorkerBackend
+from hoonify_router.api import Accelerator, Backend, WorkerBackend
 from hoonify_router.config import LoadedConfig
 from hoonify_router.environments import (
     BrokenInterpreter,
@@ -29,6 +29,9 @@ from hoonify_router.supervisor.plan import (
 )
 
 _MIB_PER_GIB = 1024
+
+_Place = tuple[str, Path | None]
+"""An interpreter, and the link to the environment that it is of."""
 
 
 @dataclass(frozen=True)
@@ -138,19 +141,25 @@ def _findings(
     if not backend.requires:
         return [Finding(backend.name, engine="none of its own")]
     store = EnvironmentStore(environments_folder(loaded))
-    places: dict[tuple[str, Path | None], bool] = {}  # and whether somebody there needs a GPU
+    places: dict[_Place, set[Accelerator]] = {}  # and what the homes there insist on
     for plan in plans:
         if plan.backend.name == backend.name and plan.home.url is None:
-            place = (plan.interpreter, plan.environment)
-            places[place] = places.get(place, False) or _needs_gpu(
-                wanted_environments(loaded, plan.home, backend)
-            )
-    if not places:  # no model lives there: look where one would
-        places = _likely_places(loaded, backend, store)
+            asked = places.setdefault((plan.interpreter, plan.environment), set())
+            wanted = wanted_environments(loaded, plan.home, backend)
+            if len(wanted) == 1:
+                asked.add(wanted[0].accelerator)
     links = {store.link_of(each): each for each in backend.environments}
+    for each in backend.environments:  # also what no model uses yet
+        if found := store.current(each):
+            places.setdefault((str(found.python), found.link), set())
+    if not places:
+        defaults = loaded.config.backends.get(backend.name)
+        python = interpreter_of(defaults.python if defaults else None, loaded.base_dir)
+        only_gpus = {each.accelerator for each in backend.environments} == {"cuda"}
+        places = {(python, None): {"cuda"} if only_gpus else set()}
     findings = []
-    for (interpreter, link), needs_gpu in places.items():
-        finding = _look(backend, interpreter)
+    for (interpreter, link), asked in places.items():
+        finding = _look(backend, interpreter, asked)
         if link is not None and link in links:
             finding = dataclasses.replace(finding, environment=link.name)
             current = store.current(links[link])
@@ -159,27 +168,17 @@ def _findings(
                 hint = f"hoonify-router env sync {backend.name} --accelerator {links[link].accelerator}"
                 told = f"It is built of older requirements; run: {hint}"
                 finding = dataclasses.replace(finding, missing=told)
-        if not finding.missing and graphics.missing and needs_gpu:
+        if not finding.missing and graphics.missing and "cuda" in asked:
             finding = dataclasses.replace(finding, missing=graphics.missing)
         findings.append(finding)
     return findings
 
 
-def _likely_places(
-    loaded: LoadedConfig, backend: Backend, store: EnvironmentStore
-) -> dict[tuple[str, Path | None], bool]:
-    defaults = loaded.config.backends.get(backend.name)
-    named = defaults.python if defaults else None
-    built = [found for each in backend.environments if (found := store.current(each))]
-    if named is None and built:
-        return {(str(found.python), found.link): False for found in built}
-    needs_gpu = _needs_gpu(backend.environments)
-    return {(interpreter_of(named, loaded.base_dir), None): needs_gpu}
-
-
-def _look(backend: Backend, interpreter: str) -> Finding:
+def _look(backend: Backend, interpreter: str, asked: set[Accelerator]) -> Finding:
     host = WORKER_MODULES if isinstance(backend, WorkerBackend) else ()
     sync = f"hoonify-router env sync {backend.name}" if backend.environments else ""
+    if sync and len(asked) == 1:
+        sync += f" --accelerator {min(asked)}"
     try:
         found = look_at(interpreter, (*backend.requires, *host), owners=True)
     except BrokenInterpreter as exc:
@@ -199,8 +198,3 @@ def _look(backend: Backend, interpreter: str) -> Finding:
         torch=found.packages.get("torch", ""),
         missing=missing,
     )
-
-
-def _needs_gpu(environments: Sequence[EngineEnvironment]) -> bool:
-    """Tell whether a home can only run in environments for GPUs."""
-    return {each.accelerator for each in environments} == {"cuda"}

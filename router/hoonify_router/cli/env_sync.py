@@ -56,7 +56,7 @@ def sync_environments(
     """
     store = EnvironmentStore(environments_folder(loaded))
     names = lacking_backends(loaded, backends) if backend is None else [backend]
-    chosen = [_choose(loaded, backends[name], accelerator) for name in names]
+    chosen = [each for name in names for each in _choose(loaded, backends[name], accelerator)]
     if not chosen:
         note("every model has what it needs; name a backend to build its environment all the same")
     users_of = {(each.name, each.accelerator): users for each, users in all_environments(backends)}
@@ -81,7 +81,10 @@ def sync_environments(
     return 0
 
 
-def _choose(loaded: LoadedConfig, backend: Backend, accelerator: str | None) -> EngineEnvironment:
+def _choose(
+    loaded: LoadedConfig, backend: Backend, accelerator: str | None
+) -> list[EngineEnvironment]:
+    """Return which of a backend's environments to build: the named one, or those that its homes insist on."""
     known = {each.accelerator: each for each in backend.environments}
     if not known:
         raise UsageError(
@@ -89,19 +92,18 @@ def _choose(loaded: LoadedConfig, backend: Backend, accelerator: str | None) -> 
             " the interpreter with `python:`"
         )
     if accelerator is not None:
-        for each in backend.environments:
-            if each.accelerator == accelerator:
-                return each
-        there = " and ".join(sorted(known))
-        raise UsageError(
-            f"backend {backend.name!r} has no environment for {accelerator}, only for {there}"
-        )
+        chosen = [each for each in backend.environments if each.accelerator == accelerator]
+        if not chosen:
+            there = " and ".join(sorted(known))
+            raise UsageError(
+                f"backend {backend.name!r} has no environment for {accelerator}, only for {there}"
+            )
+        return chosen
     if len(known) == 1:
-        return next(iter(known.values()))
-    asked = accelerators_asked_for(loaded, backend)
-    if len(asked) == 1:
-        return known[asked.pop()]
-    return known["cuda" if look_for_gpus().gpus else "cpu"]
+        return list(known.values())
+    if asked := accelerators_asked_for(loaded, backend):
+        return [known[each] for each in sorted(asked)]
+    return [known["cuda" if look_for_gpus().gpus else "cpu"]]
 
 
 class _Progress:

@@ -91,6 +91,14 @@ def test_an_accelerator_can_be_named(run: Run, python: str) -> None:
     assert done.out.startswith("parrot-cuda is ready: ")
 
 
+def test_all_that_the_homes_insist_on_is_built(run: Run, python: str, folder: Path) -> None:
+    """One environment for each accelerator."""
+    more = "  n: {provider: p, context_length: 1, backend: parrot, options: {on: cuda}}\n"
+    (folder / "config" / "router.yaml").write_text(MODELS + more)
+    built = run("env", "sync", "parrot", "--python", python).out.splitlines()
+    assert [line.partition(" ")[0] for line in built] == ["parrot-cpu", "parrot-cuda"]
+
+
 def test_an_environment_that_cannot_be_built_is_one_line(
     run: Run, python: str, tmp_path: Path
 ) -> None:
@@ -142,6 +150,9 @@ def test_the_doctor_tells_what_each_backend_has_and_lacks(run: Run, python: str)
     assert set(found["machine"]) == {"gpus", "driver", "cuda", "missing"}
     backends = {each["backend"]: each for each in found["backends"]}
     assert backends["bare"]["missing"] == "It has no no_such_engine."
+    run("env", "sync", "parrot", "--accelerator", "cuda", "--python", python)
+    found = json.loads(run("env", "doctor", "parrot", "--json").out)["backends"]
+    assert [each["environment"] for each in found] == ["", "parrot-cuda"]
     assert backends["echo"]["engine"] == "none of its own"
 
 
