@@ -9,7 +9,7 @@ from datetime import date
 
 from hoonify_plugins.pages.usage_book import Used
 
-WIDTH, HEIGHT = 760, 200
+WIDTH, HEIGHT = 1050, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 12, 24
 
 
