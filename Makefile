@@ -40,7 +40,7 @@ test: $(DEV) ## run the default tests
 test-all: $(DEV) ## run every test, the slow ones too
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-exllama: exllama ## run the tests of the real ExLlamaV2 on the CPU, in its environment
+test-exllama: exllama ## run the tests of the real ExLlamaV2 and V3 on the CPU, in their environment
 	@$(EXLLAMA)/bin/python -m pytest -n 2 --dist loadfile tests/backends/exllama/ring_two $(ARGS)
 
 test-gpu: $(DEV) ## run the tests that need a GPU, here and by GPU_PYTHONS; see docs/gpu-runs

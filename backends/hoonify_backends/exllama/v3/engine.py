@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hoonify_backends.exllama.checkpoint import Checkpoint
@@ -28,7 +29,7 @@ class ExLlamaV3Engine(ExllamaEngine):
         progress: ProgressCallback,
     ) -> Opened:
         """Load the model; see ``ExllamaEngine.open``."""
-        require_cuda()
+        self.require_gpu()
         progress("importing ExLlamaV3 (the first time its kernels are compiled, for minutes)", 0, 0)
         from exllamav3 import Config, Model, Tokenizer
 
@@ -39,13 +40,7 @@ class ExLlamaV3Engine(ExllamaEngine):
         def loaded(done: int, total: int) -> None:
             progress("loading weights", done, total)
 
-        model.load(
-            use_per_device=options.gpu_split,
-            tensor_p=options.tensor_parallel,
-            max_chunk_size=options.prefill_chunk,
-            max_batch_size=options.slots,
-            callback=loaded,
-        )
+        self.load_weights(model, cache, options, loaded)
         generator = make_generator(model, cache, Tokenizer.from_config(config), options)
         tensors = [tensor for layer in cache.layers.values() for tensor in layer.get_tensors()]
         return Opened(
@@ -55,6 +50,33 @@ class ExLlamaV3Engine(ExllamaEngine):
             device=devices_of(tensor for tensor in tensors if tensor is not None),
             memory_bytes=memory_in_use(),
             details={"batching": "in pages of the cache", "cache": options.cache},
+        )
+
+    def require_gpu(self) -> None:
+        """Look whether there is one."""
+        require_cuda()
+
+    def load_weights(
+        self,
+        model: Any,
+        cache: Any,
+        options: ExllamaOptions,
+        loaded: Callable[[int, int], None],
+    ) -> None:
+        """Load a model onto GPUs, and its cache with it.
+
+        Args:
+            model: ExLlamaV3's model, without weights.
+            cache: Its cache, without memory.
+            options: The home's options.
+            loaded: Called after each module.
+        """
+        model.load(
+            use_per_device=options.gpu_split,
+            tensor_p=options.tensor_parallel,
+            max_chunk_size=options.prefill_chunk,
+            max_batch_size=options.slots,
+            callback=loaded,
         )
 
 

@@ -7,35 +7,24 @@ import inspect
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.backends.exllama.ring_two.engine import CpuExLlamaV2Engine
 from tests.backends.exllama.ring_two.package import exllamav2, torch
+from tests.backends.exllama.ring_two.plain import MODEL, QUESTIONS, Plain
 
 from hoonify_backends.exllama.architectures import ARCHITECTURES
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
-from hoonify_backends.generation.chooser import Chooser
-from hoonify_backends.generation.sampler import choose
 from hoonify_backends.generation.sampling import Sampling
 from hoonify_router.errors import ContextLengthExceeded, EngineDead, OutOfMemory
 from hoonify_router.types import ChatRequest, Message
 
-MODEL = Path(__file__).resolve().parents[4] / "models" / "tiny-chat" / "hf"
 Ask = Callable[..., Any]
 Start = Callable[..., Any]
-QUESTIONS = [
-    "Hello!",
-    "What is a KV cache?",
-    "Count from 1 to 12.",
-    "Name three animals.",
-    "Repeat after me: the quiet robot sings.",
-    "Who are you?",
-]
 
 
 @pytest.fixture
@@ -58,45 +47,6 @@ async def start() -> AsyncIterator[Start]:
     yield start_one
     for engine in engines:
         await engine.close()
-
-
-class Plain:
-    """The same model without engine and cache: every token reads everything anew."""
-
-    def __init__(self, engine: CpuExLlamaV2Engine) -> None:
-        from tokenizers import Tokenizer
-
-        self._model = engine.model
-        self._tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-
-    def prompt(self, text: str) -> list[int]:
-        chat = f"<|user|>{text}<|end|><|assistant|>"
-        return self._tokenizer.encode(chat, add_special_tokens=False).ids
-
-    def scores(self, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the scores after the last token."""
-        config = self._model.config
-        shape = (1, len(tokens), config.num_key_value_heads, config.head_dim)
-        layers = range(config.num_hidden_layers)
-        cache = SimpleNamespace(
-            key_states=[torch.zeros(shape, dtype=torch.half) for _ in layers],
-            value_states=[torch.zeros(shape, dtype=torch.half) for _ in layers],
-        )
-        ids = torch.tensor([list(tokens)])
-        found = self._model.forward_chunk(ids, SimpleNamespace(past_len=0), cache)["logits"]
-        scores: np.ndarray[Any, np.dtype[np.float32]] = found[0, -1, :1280].numpy().copy()
-        return scores
-
-    def answer(self, text: str, sampling: Sampling, most: int = 40) -> str:
-        """Return what plain sampling of plain scores says."""
-        prompt = self.prompt(text)
-        chooser, tokens = Chooser(sampling, prompt), list(prompt)
-        while len(tokens) < len(prompt) + most:
-            [token] = choose(self.scores(tokens)[None], [chooser])
-            if token == 1:
-                break
-            tokens.append(token)
-        return str(self._tokenizer.decode(tokens[len(prompt) :]))
 
 
 # ------------------------------------------------------------------ what we lean on
@@ -156,7 +106,7 @@ async def test_its_answers_are_plain_sampling_of_plain_scores(
 ) -> None:
     """Nothing of its own sampling takes part, and no key or value is in a wrong place."""
     engine = await start(paged=paged, slots=4)
-    plain = Plain(engine)
+    plain = Plain(engine.model)
     for question in QUESTIONS[1:3]:
         chosen = {"top_p": 0.9, "top_k": 40} | wishes  # the model's makers' own
         answered = await ask(engine, question, max_tokens=20, **wishes)
@@ -172,7 +122,7 @@ async def test_without_wishes_the_models_own_or_neutral_sampling_counts(
     (model / "generation_config.json").write_text('{"eos_token_id": 1, "do_sample": true}')
     engine = await start(model)
     answered = await ask(engine, QUESTIONS[1], seed=5, max_tokens=40)
-    assert answered.text == Plain(engine).answer(QUESTIONS[1], Sampling(seed=5))
+    assert answered.text == Plain(engine.model).answer(QUESTIONS[1], Sampling(seed=5))
 
 
 async def test_top_p_keeps_what_is_likely(start: Start, ask: Ask) -> None:
@@ -243,7 +193,7 @@ async def test_a_prompt_that_was_read_is_found_again(start: Start, ask: Ask) -> 
 async def test_a_small_cache_serves_more_than_it_holds(start: Start, ask: Ask) -> None:
     """Pages are used again and moved about, and every answer is right."""
     engine = await start(context_length=512, cache_tokens=1024, slots=4)
-    plain = Plain(engine)
+    plain = Plain(engine.model)
     asked = [f"Count from {first} to {first + 9}." for first in range(1, 25)]
     answers = await asyncio.gather(*(ask(engine, one, temperature=0) for one in asked))
     for question, answered in zip(asked, answers, strict=True):
@@ -254,7 +204,7 @@ async def test_a_small_cache_serves_more_than_it_holds(start: Start, ask: Ask) -
 async def test_log_probabilities_are_the_models_own(start: Start, ask: Ask) -> None:
     """Not those of what was left after the request's wishes."""
     engine = await start()
-    plain = Plain(engine)
+    plain = Plain(engine.model)
     answered = await ask(
         engine,
         QUESTIONS[3],
