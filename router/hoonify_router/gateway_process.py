@@ -66,7 +66,6 @@ log = logging.getLogger(__name__)
 SOCKET_NAME = "supervisor.sock"
 
 _COLLECT_AFTER = 50_000  # objects more than are freed
-_LEAST_PATIENCE = 30.0
 _LAST_WORDS = 2.0
 _FOREVER = 10 * 365 * 86400
 
@@ -97,8 +96,7 @@ class Launch:
     @property
     def patience(self) -> float:
         """Return how long requests under way may take to end when the router stops."""
-        defaults = self.loaded.config.backends.values()
-        return max([_LEAST_PATIENCE, *(float(one.drain_timeout) for one in defaults)])
+        return self.loaded.config.stop_patience
 
 
 def create_app(
@@ -196,7 +194,7 @@ def gateway_app(launch: Launch) -> Sanic[Any, Any]:
         starting.add_done_callback(lambda _: app.loop.call_soon(hear))
 
     async def let_go(app: Sanic[Any, Any]) -> None:
-        await gateway.drain(launch.patience)
+        await gateway.drain(gateway.config.stop_patience)
 
     async def shut(app: Sanic[Any, Any]) -> None:
         client.close()

@@ -341,6 +341,11 @@ class Pipeline:
 
     # ------------------------------------------------------------ the end
 
+    @property
+    def leaving(self) -> bool:
+        """Return whether it is being drained: what comes is refused."""
+        return self._departure.begun
+
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Refuse what comes, wait until everything under way has ended; tell whether it has.
 

@@ -213,7 +213,15 @@ class ProcessWatch:
             if left <= 0:
                 self._send(signal.SIGKILL)
                 left = 1.0
+            self._close_doors()
             self._wait(left, running)
+
+    def _close_doors(self) -> None:
+        """Close the doors behind gateways that have left: who comes now is to meet one that still answers."""
+        for process in self._processes():
+            door = process.kwargs.get("sock")
+            if door is not None and not _lives(process):
+                door.close()
 
     def _send(
         self, number: signal.Signals, to: Callable[[WorkerProcess], bool] = lambda process: True

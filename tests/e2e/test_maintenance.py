@@ -148,3 +148,27 @@ def test_admins_do_the_same_over_http(start_router: StartRouter) -> None:
         assert boss.chat().status == 200
         assert boss.ask("POST", "/v1/admin/models/start", {"name": "parot"}).status == 404
         assert boss.ask("POST", "/v1/admin/models/start", {}).status == 422
+
+
+def test_weights_are_changed_live(start_router: StartRouter, tmp_path: Path) -> None:
+    """By an edit of the file alone: no engine is touched, and the next requests go by the new shares."""
+    config = TWINS.replace("options: {token_delay: 0.05}", "weight: 1")
+    router = start_router(config)
+    router.wait_ready()
+    engines = set(router.engines())
+    ask = {"model": "twins", "messages": [{"role": "user", "content": "hi"}]}
+
+    def homes() -> list[dict[str, Any]]:
+        told = json.loads(order(router, tmp_path, "status", "--json")[1])
+        found: list[dict[str, Any]] = told["models"][0]["homes"]
+        return found
+
+    (tmp_path / "router.yaml").write_text(config.replace("weight: 1", "weight: 9", 1))
+    assert order(router, tmp_path, "reload")[0] == 0
+    assert [home["weight"] for home in homes()] == [9, 1]
+    assert set(router.engines()) == engines
+    before = [home["traffic"]["requests"] for home in homes()]
+    for _ in range(20):
+        router.post(ask).read()
+    after = [home["traffic"]["requests"] for home in homes()]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [18, 2]

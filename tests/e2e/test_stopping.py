@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import os
 import signal
 import tempfile
+import threading
 import time
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hoonify_router.supervisor.client import SupervisorClient
+
 from .conftest import alive, wait_until
-from .test_processes import ECHO, lines_of, stream
+from .test_processes import ECHO, lines_of, stream, words
 
 pytestmark = pytest.mark.slow  # each starts a router or two
 
@@ -182,3 +188,91 @@ def test_what_a_killed_process_group_left_is_removed_by_the_next_start(
 
 def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+def test_a_router_that_stops_takes_nothing_new_and_is_not_ready(start_router: Any) -> None:
+    """Load balancers look elsewhere, while the stream that is open goes on to its end."""
+    router = start_router(ECHO, "--workers", "2")
+    router.wait_ready()
+    with stream(router, 500) as answer:
+        lines = lines_of(answer)
+        next(lines)
+        router.process.terminate()
+        status, told = wait_until(
+            lambda: (got := _get(router, "/ready")) and got[0] == 503 and got, 30, "/ready to fail"
+        )
+        assert told["status"] == "stopping"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            stream(router, 3)
+        with caught.value as refused:
+            assert (refused.code, refused.headers["retry-after"]) == (503, "1")
+            assert "shutting down" in json.load(refused)["error"]["message"]
+        assert _get(router, "/health") == (200, {"status": "ok"})
+        seen = list(lines)
+    assert seen[-1] == "data: [DONE]"
+    assert any('"finish_reason":"stop"' in line for line in seen)
+    assert status == 503
+    assert router.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_takes_longer_than_the_drain_ends_with_an_error(
+    start_router: Any, number: signal.Signals
+) -> None:
+    """Streams get an error event and [DONE], others a status; then all is gone, without a word of a bug."""
+    config = ECHO.replace("port: 8000", "port: 8000, drain_timeout: 1.5s")
+    router = start_router(config, "--workers", "2")
+    router.wait_ready()
+    outcome: list[Any] = []
+
+    def wait_for_all() -> None:
+        ask = {"model": "parrot", "messages": words(3000)}
+        try:
+            with router.post(ask, timeout=60) as answer:
+                outcome.append(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                outcome.append((error.code, json.load(error)["error"]["code"]))
+
+    waiting = threading.Thread(target=wait_for_all)
+    with stream(router, 3000) as answer:
+        lines = lines_of(answer)
+        next(lines)
+        waiting.start()
+        next(lines)
+        wait_until(lambda: _in_flight(router) == 2, 30, "both requests to be there")
+        began = time.monotonic()
+        os.killpg(router.process.pid, number)
+        seen = list(lines)
+    waiting.join(30)
+    assert seen[-1] == "data: [DONE]"
+    assert "error" in json.loads(seen[-2].removeprefix("data: "))
+    assert not any('"finish_reason":"stop"' in line for line in seen)
+    assert outcome == [(503, "model_unavailable")]
+    assert time.monotonic() - began >= 1.0
+    assert router.process.wait(30) == 0
+    wait_until(lambda: not router.processes(), 60, "the last process to go")
+    assert "Traceback" not in router.output
+
+
+def _get(router: Any, path: str) -> Any:
+    with contextlib.suppress(OSError):
+        return router.get(path)
+    return None
+
+
+def _in_flight(router: Any) -> int:
+    """Return what the supervisor knows to be under way."""
+
+    async def ask() -> Any:
+        (note,) = router.state.glob("running-*.json")
+        client = SupervisorClient(
+            json.loads(note.read_text())["supervisor"], lambda table: None, role="cli"
+        )
+        try:
+            await client.connect(0)
+            return await client.ask("status")
+        finally:
+            client.close()
+
+    return int(asyncio.run(ask())["in_flight"])

@@ -19,6 +19,8 @@ MAX_MODEL_ID = 128
 ROUND_ROBIN = "round_robin"
 """The way to choose a home that needs no plugin."""
 
+_STOP_PATIENCE = 30.0
+
 
 def _says(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
@@ -41,6 +43,13 @@ class ServerConfig(Struct, forbid_unknown_fields=True, omit_defaults=True):
             "Say that it is meant when nothing in `pipeline:` asks for a key; else a start warns."
         ),
     ] = False
+    drain_timeout: Annotated[
+        Duration | None,
+        _says(
+            "When the router stops, requests under way get this long to finish, then an error; default: 30s, or the"
+            " longest `drain_timeout` under `backends:`."
+        ),
+    ] = None
     ping_interval: Annotated[
         Duration, _says("A waiting stream gets an SSE comment this often; 0 turns it off.")
     ] = Duration(15)
@@ -259,6 +268,13 @@ class Config(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     backends: Annotated[dict[str, BackendDefaults], _says("Defaults per backend.")] = field(
         default_factory=dict
     )
+
+    @property
+    def stop_patience(self) -> float:
+        """Return the seconds that requests under way get to finish when the router stops."""
+        if (told := self.server.drain_timeout) is not None:
+            return told
+        return max([_STOP_PATIENCE, *(one.drain_timeout for one in self.backends.values())])
 
 
 class LoadedConfig(Struct, frozen=True):

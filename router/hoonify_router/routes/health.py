@@ -25,11 +25,12 @@ async def health(request: Request) -> HTTPResponse:
 
 
 async def ready(request: Request) -> HTTPResponse:
-    """Tell whether every home that should always run does, and which do not."""
+    """Tell whether every home that should always run does, and which do not; a router that stops is not ready."""
     gateway: Gateway = request.app.ctx.gateway
     missing = gateway.catalog.missing()
-    told = {"status": "waiting" if missing else "ready", "missing": missing}
-    return _answer(request, 503 if missing else 200, told)
+    status = "stopping" if gateway.pipeline.leaving else "waiting" if missing else "ready"
+    told = {"status": status, "missing": missing}
+    return _answer(request, 200 if status == "ready" else 503, told)
 
 
 def _answer(request: Request, status: int, told: dict[str, Any]) -> HTTPResponse:

@@ -52,6 +52,7 @@ _ADOPTION = 60.0  # seconds for a gateway to take over a generation; it takes mi
 _PROGRESS_INTERVAL = 0.2  # news of a load may wait so long; a new state never waits
 _REFRESH_INTERVAL = 1.0  # while a cool-down runs, its rest is told again this often
 _IDLE_INTERVAL = 0.1
+_LAST_WORDS = 1.0  # what is cut is told so, and its slots come free
 _ONE_PRESS = 1.0  # a terminal and the main process both pass on one Ctrl-C
 
 
@@ -334,8 +335,7 @@ class Supervisor:
         nothing to do.
         """
         everyone = self._fleet.everyone
-        patience = max((h.plan.limits.drain_timeout for h in self._homes.values()), default=0.0)
-        give_up = self._stop_began + patience
+        give_up = self._stop_began + self._reloader.loaded.config.stop_patience + _LAST_WORDS
         while self._control.gateways and not self._hurried.is_set():
             now = self._loop.time()
             heard = now - self._stop_began > 2 * _ONE_PRESS
