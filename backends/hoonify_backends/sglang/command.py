@@ -20,6 +20,9 @@ PLAIN_CPU = Path(__file__).with_name("plain_cpu")
 
 _GRACE = 20.0  # it looks every five seconds whether it is idle, and its children take their time
 _CPU_TOKENS = 8192
+_QUIET = ("--uvicorn-access-log-exclude-prefixes", "/v1/loads", "/ready", "/health")
+"""The router asks these again and again: its log, and a crash's last words, are for what matters."""
+
 _DETERMINISTIC = "--enable-deterministic-inference"
 
 _FLAGS = {
@@ -88,7 +91,7 @@ def plan_launch(options: Struct, home: HomeConfig, site: LaunchSite) -> Launch:
     name = served_name(site.model)
     command = [*program(options, site.python), *model_arguments(options, site.base_dir)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", "{port}"]
-    command += ["--api-key", "{key}", "--enable-cache-report", *flags(options)]
+    command += ["--api-key", "{key}", *_QUIET, "--enable-cache-report", *flags(options)]
     if options.nnodes > 1:
         command += ["--nnodes", str(options.nnodes), "--node-rank", "0"]
         command += ["--dist-init-addr", options.dist_init_addr or ""]

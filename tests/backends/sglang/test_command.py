@@ -27,7 +27,8 @@ def test_an_option_that_says_nothing_adds_no_flag(tmp_path: Path) -> None:
     assert launch.command == (
         *("/env/bin/python", "-m", "sglang.launch_server", "--model-path", "org/model"),
         *("--served-model-name", "qwen-3", "--host", "127.0.0.1", "--port", "{port}"),
-        *("--api-key", "{key}", "--enable-cache-report"),
+        *("--api-key", "{key}", "--uvicorn-access-log-exclude-prefixes", "/v1/loads", "/ready"),
+        *("/health", "--enable-cache-report"),
     )
     assert launch.env == {}
     assert (launch.ready_path, launch.moves_path, launch.drains) == ("/ready", "/health", True)
