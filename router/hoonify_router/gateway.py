@@ -78,7 +78,14 @@ class Gateway:
         catalog.load_of = self._load_of
         transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
         serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
-        self.pipeline = Pipeline(middleware, catalog, serving, self.shaper, self.access)
+        self.pipeline = Pipeline(
+            middleware,
+            catalog,
+            serving,
+            self.shaper,
+            self.access,
+            containment=config.containment,
+        )
 
     def context(self, request: Request, body: bytes = b"") -> RequestContext:
         """Return a new request's context, as Sanic has read it."""

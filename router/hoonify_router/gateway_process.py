@@ -216,7 +216,11 @@ def _commands_of(gateway: Gateway) -> Commands:
     async def in_flight(arguments: NoArguments, asker: Asker) -> dict[str, int]:
         return {home: now for home, (now, _) in gateway.uses().items()}
 
+    async def plugins(arguments: NoArguments, asker: Asker) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(one) for one in gateway.vitals().middleware]
+
     commands = Commands()
+    commands.add("plugins", plugins)
     commands.add("tallies", tallies)
     commands.add("in_flight", in_flight)
     return commands

@@ -13,6 +13,8 @@ import msgspec
 
 from hoonify_router.api import Middleware, Phase, RequestContext, Result
 from hoonify_router.catalog import Catalog
+from hoonify_router.config.model import Containment
+from hoonify_router.containment import Contained
 from hoonify_router.departure import Departure
 from hoonify_router.errors import (
     AuthenticationFailed,
@@ -26,7 +28,6 @@ from hoonify_router.permission import INFERENCE, check_model, check_scope
 from hoonify_router.reply import Reply, error_headers
 from hoonify_router.serving import Serving
 from hoonify_router.shaping import Shaper, internal_error
-from hoonify_router.stopwatch import Stopwatches, stopwatches
 from hoonify_router.stream import end_with_error
 from hoonify_router.types import Task, Usage
 from hoonify_router.validation import check_values
@@ -76,6 +77,7 @@ class Pipeline:
         serving: Gets answers from homes.
         shaper: Makes error bodies.
         access: Takes down what was answered.
+        containment: What middleware may do before it is contained.
 
     Attributes:
         watches: How long requests are in each middleware.
@@ -90,6 +92,8 @@ class Pipeline:
         serving: Serving,
         shaper: Shaper,
         access: AccessLog,
+        *,
+        containment: Containment | None = None,
     ) -> None:
         self._authenticate = _of(Phase.AUTHENTICATE, middleware)
         self._admit = _of(Phase.ADMIT, middleware)
@@ -99,7 +103,8 @@ class Pipeline:
         self._serving = serving
         self._shaper = shaper
         self._access = access
-        self.watches = stopwatches(middleware)
+        self._contained = Contained(middleware, containment or Containment())
+        self.watches = self._contained.watches
         self.cut_streams = 0
         self._departure = Departure()
         self.hurry = self._departure.hurry
@@ -107,27 +112,27 @@ class Pipeline:
     # ------------------------------------------------------------ the ways
 
     async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
-        await _pass(self._authenticate, ctx, visit, self.watches)
+        await self._contained.ask(self._authenticate, ctx, visit.seen)
         problem = parse_request(ctx, task)
         self._serving.estimate(ctx)
-        await _pass(self._admit, ctx, visit, self.watches)  # a malformed request counts, too
+        await self._contained.ask(self._admit, ctx, visit.seen)  # a malformed request counts, too
         check_scope(ctx.principal, INFERENCE)
         if problem is not None or ctx.request is None:
             raise problem or RouterError("The request was lost on its way.")
         check_values(ctx.request)
         model = self._catalog.resolve(ctx.request.model)
         check_model(ctx.principal, model.id)
-        await _pass(self._transform, ctx, visit, self.watches)
-        await _pass(self._observe, ctx, visit, self.watches)
+        await self._contained.ask(self._transform, ctx, visit.seen)
+        await self._contained.ask(self._observe, ctx, visit.seen)
         return await self._serving.serve(ctx, ctx.request, model, reply)
 
     async def _serve(
         self, work: Work, scope: str | None, ctx: RequestContext, reply: Reply, visit: Visit
     ) -> Ending:
-        await _pass(self._authenticate, ctx, visit, self.watches)
-        await _pass(self._admit, ctx, visit, self.watches)
+        await self._contained.ask(self._authenticate, ctx, visit.seen)
+        await self._contained.ask(self._admit, ctx, visit.seen)
         check_scope(ctx.principal, scope)
-        await _pass(self._observe, ctx, visit, self.watches)
+        await self._contained.ask(self._observe, ctx, visit.seen)
         result = work(ctx)
         if not isinstance(result, Result):
             result = await result
@@ -140,8 +145,8 @@ class Pipeline:
         with contextlib.suppress(
             AuthenticationFailed
         ):  # then the error is all that there is to tell
-            await _pass(self._authenticate, ctx, visit, self.watches)
-            await _pass(self._admit, ctx, visit, self.watches)
+            await self._contained.ask(self._authenticate, ctx, visit.seen)
+            await self._contained.ask(self._admit, ctx, visit.seen)
         raise error
 
     async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
@@ -221,7 +226,7 @@ class Pipeline:
         for name, value in error_headers(error).items():
             ctx.response_headers.setdefault(name, value)
         with contextlib.suppress(RouterError):  # refused already; observers see such requests, too
-            await _pass(self._observe, ctx, visit, self.watches)
+            await self._contained.ask(self._observe, ctx, visit.seen)
         if isinstance(error, Cancelled):
             await self._settle_left(ctx, reply, visit)
             return
@@ -294,8 +299,8 @@ class Pipeline:
                 began = perf_counter()
                 try:
                     await waiting
-                except Exception:
-                    log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
+                except Exception as bug:
+                    self._not_settled(middleware, bug, ctx)
                 self.watches[middleware].settling += perf_counter() - began
             if not left:
                 break
@@ -307,13 +312,17 @@ class Pipeline:
         began = perf_counter()
         try:
             return middleware.on_finally(ctx)
-        except Exception:
-            log.exception(_NOT_SETTLED, middleware.name, ctx.request_id)
+        except Exception as bug:
+            self._not_settled(middleware, bug, ctx)
             return None
         finally:
             watch = self.watches[middleware]
             watch.settled += 1
             watch.settling += perf_counter() - began
+
+    def _not_settled(self, middleware: Middleware, bug: Exception, ctx: RequestContext) -> None:
+        log.error(_NOT_SETTLED, middleware.name, ctx.request_id, exc_info=bug)
+        self.watches[middleware].failures += 1
 
     def _close(self, ctx: RequestContext, visit: Visit) -> None:
         """Take down a request that has been settled."""
@@ -359,33 +368,3 @@ class Pipeline:
 
 def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
     return tuple(one for one in middleware if one.phase is phase)
-
-
-async def _pass(
-    phase: tuple[Middleware, ...], ctx: RequestContext, visit: Visit, watches: Stopwatches
-) -> None:
-    """Let the middleware of one phase see the request, each once.
-
-    A bug fails the request, or limits would not count; but not one of an observer, who decides nothing.
-    """
-    for middleware in phase:
-        if middleware in visit.seen:
-            continue
-        visit.seen.append(middleware)
-        began = perf_counter()
-        try:
-            waiting = middleware.on_request(ctx)
-            if waiting is not None:
-                await waiting
-        except RouterError:
-            raise
-        except Exception as bug:
-            if middleware.phase is Phase.OBSERVE:
-                log.exception("middleware %r failed on request %s", middleware.name, ctx.request_id)
-                continue
-            bug.add_note(f"in middleware {middleware.name!r}")
-            raise
-        finally:
-            watch = watches[middleware]
-            watch.calls += 1
-            watch.seconds += perf_counter() - began

@@ -199,6 +199,18 @@ PLUGIN_SECONDS = Metric(
     "Time that requests were in a middleware, its waiting included.",
     ("plugin", "phase"),
 )
+PLUGIN_FAILURES = Metric(
+    "hoonify_plugin_failures_total",
+    "counter",
+    "Requests on which a middleware failed: it raised what it should not, or took too long.",
+    ("plugin",),
+)
+PLUGIN_OFF = Metric(
+    "hoonify_plugin_off",
+    "gauge",
+    "Gateways in which a middleware is turned off because it misbehaved.",
+    ("plugin",),
+)
 PLUGIN_CALLS = Metric(
     "hoonify_plugin_calls_total",
     "counter",
@@ -213,7 +225,7 @@ METRICS = (
     *(REQUEST, FIRST_TOKEN, PER_TOKEN, CALL, USED),
     *(HOME_IN_FLIGHT, HOME_QUEUED, HOME_BREAKERS, HOME_STATE, HOME_STARTS, HOME_LOAD),
     *(GENERATION, RELOADS),
-    *(LOOP_LAG, STALLS, PLUGIN_SECONDS, PLUGIN_CALLS),
+    *(LOOP_LAG, STALLS, PLUGIN_SECONDS, PLUGIN_CALLS, PLUGIN_FAILURES, PLUGIN_OFF),
 )
 """All of them."""
 

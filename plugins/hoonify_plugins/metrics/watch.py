@@ -65,6 +65,9 @@ class LoopWatch:
         for one in vitals.middleware:
             self._count(told.PLUGIN_CALLS, one.calls, one.name, one.phase)
             self._count(told.PLUGIN_SECONDS, one.seconds, one.name, one.phase)
+            if one.phase != "settle":
+                self._count(told.PLUGIN_FAILURES, one.failures, one.name)
+                self._set(told.PLUGIN_OFF, float(bool(one.off)), one.name)
         self._count(told.UNTRUTHFUL_STREAMS, vitals.cut_streams)
         for measurement in vitals.measurements:
             self._measure(measurement)

@@ -41,12 +41,18 @@ class MiddlewareTime:
         phase: The phase in which it is asked, in lower case, or ``settle`` for ``on_finally``.
         calls: How often.
         seconds: How long altogether.
+        failures: How often it raised what it should not, or took too long.
+        stalls: How often it held the event loop up.
+        off: Why it is turned off in this process; empty while it is asked.
     """
 
     name: str
     phase: str
     calls: int
     seconds: float
+    failures: int = 0
+    stalls: int = 0
+    off: str = ""
 
 
 @dataclass(frozen=True, slots=True)

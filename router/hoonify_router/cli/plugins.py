@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hoonify_router.cli.output import show_json, show_table, warn
 from hoonify_router.cli.parser import BuiltIn, Installed, UnknownName
+from hoonify_router.cli.plugins_live import HEADS, ON, live_numbers
 from hoonify_router.cli.plugins_show import describe, details_of
 from hoonify_router.loader import PluginInfo, did_you_mean
 from hoonify_router.scaffold import KINDS, NewPlugin, write_plugin
@@ -50,17 +51,25 @@ def _list(arguments: argparse.Namespace, installed: Installed) -> int:
     rows = sorted(
         _rows(installed), key=lambda row: (row["kind"] == BROKEN, row["name"], row["kind"])
     )
+    live = live_numbers(arguments.config)
     if arguments.json:
-        show_json(rows)
+        show_json([{**row, "live": live.get(row["name"])} if live else row for row in rows])
     else:
         columns = ("name", "kind", "distribution", "summary")
         show_table(columns, [[row[c] for c in columns] for row in rows], {BROKEN: "bold red"})
+        if live:
+            print("\nIn the running router:\n")
+            show_table(HEADS, [one.cells for one in live.values()], {ON: "green"})
     warn(*installed.plugins.warnings)
     return 0
 
 
 def _show(arguments: argparse.Namespace, installed: Installed) -> int:
     found = details_of(installed, arguments.name)
+    live = live_numbers(arguments.config)
+    for one in found:
+        names = [thing["name"] for thing in one.get("provides", ())]
+        one["live"] = [live[name] for name in names if name in live]
     if not found:
         known = {row["name"] for row in _rows(installed)} | {
             row["plugin"] for row in _rows(installed)

@@ -47,6 +47,8 @@ def describe(details: dict[str, Any]) -> str:
         lines.append(f"  {one['kind']:<13} {one['name']}: {one['summary']}")
         if one["settings"]:
             lines.append(f"  {'':<13} settings: {', '.join(one['settings'])}")
+    for live in details.get("live", ()):
+        lines.append(f"  {'live':<13} {live.name}: {live.story}")
     for warning in details.get("warnings", ()):
         lines.append(f"  {'warning':<13} {warning}")
     for failure in details["failures"]:

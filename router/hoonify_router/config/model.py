@@ -253,6 +253,35 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
         ]
 
 
+class Containment(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What middleware may do before it is contained. A plugin that fails or blocks is named in any case."""
+
+    failures: Annotated[
+        int,
+        _says(
+            "An observer that fails on so many requests in a row is turned off in this gateway; 0 never does.",
+            ge=0,
+        ),
+    ] = 0
+    stalls: Annotated[
+        int,
+        _says(
+            "An observer that has held the event loop up so often is turned off; 0 never does.",
+            ge=0,
+        ),
+    ] = 0
+    stall: Annotated[
+        Duration, _says("A call that holds the event loop for this long counts as a stall.", gt=0)
+    ] = Duration(0.25)
+    patience: Annotated[
+        Duration,
+        _says(
+            "Middleware may keep a request waiting for this long: an observer fails then, any other refuses"
+            " the request with 503; 0 is no limit."
+        ),
+    ] = Duration(0)
+
+
 class Config(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole file."""
 
@@ -268,6 +297,7 @@ class Config(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=True):
     backends: Annotated[dict[str, BackendDefaults], _says("Defaults per backend.")] = field(
         default_factory=dict
     )
+    containment: Containment = field(default_factory=Containment)
 
     @property
     def stop_patience(self) -> float:

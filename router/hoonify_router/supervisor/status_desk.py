@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -61,6 +62,7 @@ class StatusDesk:
         """Add the commands."""
         commands.add("homes", self._tell_homes)
         commands.add("status", self._tell_status)
+        commands.add("plugins", self._tell_plugins)
 
     def failed(self, home: str, reason: str) -> None:
         """Take down that a home has failed."""
@@ -68,6 +70,10 @@ class StatusDesk:
 
     async def _tell_homes(self, arguments: NoArguments, asker: Asker) -> list[HomeStatus]:
         return statuses_of(self._homes())
+
+    async def _tell_plugins(self, arguments: NoArguments, asker: Asker) -> list[Any]:
+        """Return what each gateway tells of its middleware."""
+        return await self._control.ask_gateways("plugins")
 
     async def _tell_status(self, arguments: NoArguments, asker: Asker) -> Snapshot:
         told, gpus = await asyncio.gather(self._control.ask_gateways("tallies"), self._gpus.read())

@@ -30,7 +30,9 @@ Problems = Callable[..., list[str]]
         ),
         pytest.param(
             GOOD + "logging: {}\n",
-            ["7: logging: unknown key; known here: models, server, pipeline, plugins, backends"],
+            [
+                "7: logging: unknown key; known here: models, server, pipeline, plugins, backends, containment"
+            ],
             id="unknown-root-key",
         ),
         pytest.param(
