@@ -1,7 +1,7 @@
 # `make help` lists the targets. Works with GNU make 3.81 and later, on Linux and macOS.
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve dev test test-all test-exllama test-gpu exllama lint bench docs lock clean
+.PHONY: help install serve dev test test-all test-exllama test-gpu exllama lint bench bench-peers docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -60,6 +60,9 @@ lint: $(DEV) ## check style, types and layers
 
 bench: $(DEFAULT) ## measure what the router adds: make bench ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(DEFAULT) ## install other routers to be measured by: make bench ARGS=--peers
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 docs: $(DEV) ## write the generated parts of docs/ anew
 	@$(BIN)/python -m docs.generate

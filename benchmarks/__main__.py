@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import peers, report
 from benchmarks.entries import Direct, Entry, Nginx, Router
 from benchmarks.native import HERE, CannotMeasure, Programs, compile_programs
 from benchmarks.processes import Cores, spent
@@ -32,7 +32,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=",".join(FULL_PIPELINE),
         help="middleware of the full entry, by commas (default: %(default)s)",
     )
-    parser.add_argument("--no-peers", action="store_true", help="leave other proxies out")
+    parser.add_argument("--no-peers", action="store_true", help="leave nginx out")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure other routers, too (make bench-peers first)"
+    )
     parser.add_argument(
         "--json", type=Path, default=HERE / "build" / "latest.json", help="where the record goes"
     )
@@ -60,6 +63,12 @@ def start_entries(
     add(Router("router, full", cores, folder / "full", pipeline, upstream))
     if Nginx.installed() and not arguments.no_peers:
         add(Nginx(cores, folder / "nginx", upstream))
+    if arguments.peers:
+        kinds = peers.installed()
+        if not kinds:
+            raise CannotMeasure("no other router is installed; `make bench-peers` installs some")
+        for kind in kinds:
+            add(peers.Peer(kind, cores, folder / kind.name, upstream))
     return entries
 
 
