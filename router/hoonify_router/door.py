@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 BACKLOG = 2048
 _PREFIX = "hoonify_"
@@ -24,46 +25,56 @@ def open_door(host: str, port: int) -> socket.socket:
     Raises:
         OSError: It cannot be had.
     """
-    (door,) = open_doors(host, port, 1)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found.sort(key=lambda info: info[0] != socket.AF_INET)
+    family, kind, protocol, _, address = found[0]
+    door = socket.socket(family, kind, protocol)
+    try:
+        _bind(door, address)
+        door.listen(BACKLOG)
+    except BaseException:
+        door.close()
+        raise
     return door
 
 
 def open_doors(host: str, port: int, number: int) -> list[socket.socket]:
-    """Return sockets that all listen on ``host`` and ``port``; the system spreads connections over them.
+    """Return sockets for ``host`` and ``port``; the system spreads connections over those that listen.
 
     Processes that share one socket take connections in bursts: an idle one that wakes first takes all that
-    wait, and clients that keep their connections then keep them all there. Whoever opens the doors keeps
-    them open, so that a process which is started again finds what has come for it meanwhile.
+    wait, and clients that keep their connections then keep them all there. So each gets its own, and begins to
+    listen when it can serve. Whoever opens the doors keeps them open: a process that is started again finds
+    what has come for it meanwhile. A single door listens at once.
 
     Raises:
         OSError: It cannot be had.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    found.sort(key=lambda info: info[0] != socket.AF_INET)
-    family, kind, protocol, _, address = found[0]
+    first = open_door(host, port)
+    if number == 1:
+        return [first]
     doors: list[socket.socket] = []
-    try:
-        for _ in range(number):
-            door = socket.socket(family, kind, protocol)
-            doors.append(door)
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            if len(doors) > 1:
+    with first:
+        # Only now that it listens: the port of another program is not shared.
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            for _ in range(number):
+                door = socket.socket(first.family, first.type, first.proto)
+                doors.append(door)
                 door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                address = doors[0].getsockname()
-            door.bind(address)
-            if (
-                number > 1
-            ):  # only after the first is bound: a port of another program's is not shared
-                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            door.listen(BACKLOG)
-            door.set_inheritable(True)
-    except BaseException:
-        for door in doors:
-            door.close()
-        raise
+                _bind(door, first.getsockname())
+        except BaseException:
+            for door in doors:
+                door.close()
+            raise
     return doors
+
+
+def _bind(door: socket.socket, address: Any) -> None:
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if door.family == socket.AF_INET6:
+        door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    door.bind(address)
+    door.set_inheritable(True)
 
 
 def is_public(door: socket.socket) -> bool:

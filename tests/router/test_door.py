@@ -55,6 +55,8 @@ def test_several_doors_share_what_comes() -> None:
         doors = [held.enter_context(door) for door in open_doors("127.0.0.1", 0, 3)]
         address = doors[0].getsockname()
         assert {door.getsockname() for door in doors} == {address}
+        for door in doors:
+            door.listen(2048)
         for _ in range(300):
             held.enter_context(socket.create_connection(address))
         for door in doors:
@@ -63,11 +65,23 @@ def test_several_doors_share_what_comes() -> None:
                 held.enter_context(door.accept()[0])
 
 
+def test_nobody_waits_behind_a_door_that_is_not_served_yet() -> None:
+    """Only those that listen are given connections."""
+    with contextlib.ExitStack() as held:
+        doors = [held.enter_context(door) for door in open_doors("127.0.0.1", 0, 3)]
+        doors[1].listen(2048)
+        for _ in range(100):
+            held.enter_context(socket.create_connection(doors[0].getsockname()))
+        for _ in range(100):
+            held.enter_context(doors[1].accept()[0])
+
+
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 2)])
 def test_several_doors_are_not_shared_with_other_programs(first: int, second: int) -> None:
     """A port that is taken is taken, by one or by several."""
     with contextlib.ExitStack() as held:
         doors = [held.enter_context(door) for door in open_doors("127.0.0.1", 0, first)]
+        doors[-1].listen()
         with pytest.raises(OSError, match="in use"):
             open_doors("127.0.0.1", doors[0].getsockname()[1], second)
 
