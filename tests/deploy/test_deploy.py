@@ -22,7 +22,7 @@ from hoonify_router.api import Phase, RequestContext, Vitals
 from hoonify_router.errors import EngineDead, ModelUnavailable, Overloaded, RateLimited
 from hoonify_router.gateway import Gateway
 from hoonify_router.reply import Reply
-from hoonify_router.types import Health
+from hoonify_router.types import Health, RoutingTable
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
@@ -88,6 +88,8 @@ async def live(tmp_path: Path) -> Labels:
     limits = notes(Phase.ADMIT, "limits", [], on_request=refuse)
     made = gateway(stage, [limits, metrics], homes=homes)
     gateways.append(made)
+    results = {"applied": 1, "refused": 2, "failed": 1}
+    made.on_table(RoutingTable(2, tuple(homes), results))
     await made.start()
     await ask(made)
     await ask(made, stream=True)
