@@ -114,7 +114,6 @@ def test_an_engines_lock_satisfies_what_is_asked_for(name: str) -> None:
     for asked_for in (Requirement(line) for line in lines if line and line[0] != "#"):
         pinned_versions = versions[canonicalize_name(asked_for.name)]
         assert all(asked_for.specifier.contains(version) for version in pinned_versions)
-    shipped = {
-        path for b in load_plugins().backends.values() for e in b.environments for path in e.locks
-    }
-    assert lock in shipped
+    environments = [e for b in load_plugins().backends.values() for e in b.environments]
+    shipped = {path.read_bytes() for each in environments for path in each.locks}
+    assert lock.read_bytes() in shipped  # by what is in it: the backends may be those of a wheel

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hoonify_router.environments.packages import WORKER_LOCK
+from hoonify_router.loader import load_plugins
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hoonify_router", "hoonify_backends", "hoonify_plugins")
 
@@ -49,3 +52,16 @@ def test_its_entry_points_are_those_of_the_project(wheel: zipfile.ZipFile) -> No
     assert dict(found["console_scripts"]) == project["scripts"]
     modules = {path[:-3].replace("/", ".").removesuffix(".__init__") for path in wheel.namelist()}
     assert set(found["hoonify_router"].values()) <= modules
+
+
+def test_it_holds_what_environments_are_built_of(wheel: zipfile.ZipFile) -> None:
+    """Every lock and every file that a backend ships, and the worker host's own lock."""
+    wanted = [WORKER_LOCK]
+    for backend in load_plugins().backends.values():
+        for environment in backend.environments:
+            wanted += environment.locks
+            wanted += [path for folder in environment.files for path in folder.rglob("*.*")]
+    names = set(wheel.namelist())
+    for path in wanted:  # from a checkout or from an installed wheel
+        package = next(part for part in path.parts if part in PACKAGES)
+        assert "/".join(path.parts[path.parts.index(package) :]) in names
