@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.native import CannotMeasure
 from benchmarks.processes import Tree, free_port
 from benchmarks.streams import Load, Record, ask, percentile, split_by
 
@@ -39,7 +40,7 @@ PROMPTS = [
         )
     )
 ]
-TINY_CHAT = Path(__file__).parents[1] / "models" / "tiny-chat" / "onnx"
+TINY_CHAT = Path(__file__).parents[1] / "models" / "tiny-chat"
 PATIENCE = 300.0
 
 BROKEN: tuple[tuple[str, str, str], ...] = (
@@ -50,18 +51,37 @@ BROKEN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _echo(number: int) -> str:
+def _echo(number: int, folder: Path) -> str:
     options = f"{{token_delay: 0.05, slots: 256, context_length: {8192 + number}}}"
     return f"    backend: echo\n    options: {options}\n"
 
 
-def _onnxruntime(number: int) -> str:
-    run = f"model: {TINY_CHAT}, provider: cpu, threads: 1, slots: 64, max_waiting: {1000 + number}"
+def _onnxruntime(number: int, folder: Path) -> str:
+    run = f"model: {TINY_CHAT / 'onnx'}, provider: cpu, threads: 1, slots: 64, max_waiting: {1000 + number}"
     sampling = "sampling: {temperature: 0}"  # always the same answer
     return f"    backend: onnxruntime\n    options: {{{run}, {sampling}}}\n"
 
 
-HOMES: dict[str, Callable[[int], str]] = {"echo": _echo, "onnxruntime": _onnxruntime}
+def _sglang(number: int, folder: Path) -> str:
+    """Return a home on SGLang's own server; its environment is found as ever: HOONIFY_ENVIRONMENTS."""
+    model = folder / "tiny-chat"
+    if not model.exists():
+        model.mkdir()
+        for file in (TINY_CHAT / "hf").iterdir():
+            (model / file.name).symlink_to(file)
+        (model / "generation_config.json").unlink()
+        (model / "generation_config.json").write_text('{"temperature": 0.0}')  # one answer each
+    run = f"model: {model}, device: cpu, context_length: 1024"
+    return (
+        f"    backend: sglang\n    options: {{{run}, extra_args: ['--random-seed', '{number}']}}\n"
+    )
+
+
+HOMES: dict[str, Callable[[int, Path], str]] = {
+    "echo": _echo,
+    "onnxruntime": _onnxruntime,
+    "sglang": _sglang,
+}
 
 
 @dataclass
@@ -128,7 +148,7 @@ class Router:
             [*command, "--config", str(self._path)],
             frozenset(),
             folder / "router.log",
-            {"HOONIFY_STATE_DIR": str(folder / "state"), "HOONIFY_LOG_LEVEL": "warning"},
+            {"HOONIFY_STATE_DIR": str(folder / "state"), "HOONIFY_LOG_LEVEL": "WARNING"},
         )
         self.tree.wait_for(f"http://127.0.0.1:{self.port}/ready", PATIENCE)
 
@@ -195,19 +215,14 @@ async def run(
         say: Hears how it goes.
     """
     report = Report()
-    first = next((name for name in homes if name != "echo"), homes[0])
-    router = Router(folder, workers, HOMES[first](0))
+    router = Router(folder, workers, HOMES[homes[0]](0, folder))
     try:
-        says = {prompt: {"echo": prompt} for prompt in PROMPTS}
-        if first != "echo":
-            for prompt in PROMPTS:
-                answer = await ask(router.port, MODEL, prompt, TOKENS, stream=False)
-                says[prompt][first] = answer.text
+        says = await _learn(router, folder, homes)
         load = Load(router.port, MODEL, says, streams=streams, rate=rate, tokens=TOKENS)
         report.record = load.record
         load.start()
         await asyncio.sleep(2 + rest)
-        edits = _edits(moves, homes, broken)
+        edits = _edits(moves, homes, broken, folder)
         for number, (name, expected, home) in enumerate(edits, 1):
             began = time.monotonic()
             told = await router.move(home)
@@ -227,11 +242,27 @@ async def run(
     return report
 
 
-def _edits(moves: int, homes: Sequence[str], broken: int) -> list[tuple[str, str, str]]:
+async def _learn(router: Router, folder: Path, homes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what each home says to each prompt, by the prompt; nobody else asks meanwhile."""
+    says: dict[str, dict[str, str]] = {prompt: {} for prompt in PROMPTS}
+    for number, name in enumerate(dict.fromkeys(homes)):
+        if number:
+            told = await router.move(HOMES[name](0, folder))
+            if told["result"] != "applied":
+                raise CannotMeasure(f"{name} does not run here: {told['problems']}")
+        for prompt in PROMPTS:
+            answer = await ask(router.port, MODEL, prompt, TOKENS, stream=False)
+            says[prompt][name] = answer.text
+    return says
+
+
+def _edits(
+    moves: int, homes: Sequence[str], broken: int, folder: Path
+) -> list[tuple[str, str, str]]:
     """Return the edits in their order: what each is called, what it must come to, and the model's home in it."""
     turns = itertools.cycle(homes)
     edits = [
-        (name, "applied", HOMES[name](n))
+        (name, "applied", HOMES[name](n, folder))
         for n, name in zip(range(1, moves + 1), turns, strict=False)
     ]
     every = max(1, len(edits) // max(1, broken))

@@ -167,7 +167,12 @@ class Reloader:
             attempt.cancel()
             await asyncio.wait({attempt})
             self._fleet.part(list(self._fleet.coming))
-        outcome = attempt.result()
+        if (bug := attempt.exception()) is not None:  # this task must live on
+            log.critical("a reload has failed", exc_info=bug)
+            told = (f"a bug of the router: {type(bug).__name__}: {bug}",)
+            outcome = Outcome(result="failed", generation=self.generation, problems=told)
+        else:
+            outcome = attempt.result()
         for _, done in taken:
             if not done.done():
                 done.set_result(outcome)

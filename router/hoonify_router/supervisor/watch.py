@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -26,37 +26,48 @@ async def changes_of(path: Path, text: str) -> AsyncIterator[None]:
     to a file behind a link to a folder, which is what is replaced. A file that is gone, or is being written, is
     waited for.
     """
-    from watchfiles import awatch  # costs memory: only where it is used
-
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every look
     known = hashlib.sha256(text.encode()).digest()
     stamp: object = None
     while True:
         folders = _folders_of(path)
-        looks = awatch(
-            *folders,
-            watch_filter=None,
-            debounce=_DEBOUNCE_MS,
-            step=_STEP_MS,
-            rust_timeout=_LOOK_MS,
-            yield_on_timeout=True,
-            recursive=False,
-        )
-        try:
-            async with contextlib.aclosing(looks):
-                async for _ in looks:
-                    before, stamp = stamp, _stamp(path)
-                    if stamp == before:
-                        continue  # it was something else in the folder
-                    seen = await _settled_fingerprint(path)
-                    if seen is not None and seen != known:
-                        known = seen
-                        yield
-                    if _folders_of(path) != folders:
-                        break
-        except (OSError, RuntimeError) as error:  # a folder is gone for a moment
-            log.debug("the folder of %s cannot be watched: %s", path, error)
-            await asyncio.sleep(_LOOK_MS / 1000)
+        async with contextlib.aclosing(_looks(folders)) as looks:
+            async for _ in looks:
+                before, stamp = stamp, _stamp(path)
+                if stamp == before:
+                    continue  # it was something else in the folder
+                seen = await _settled_fingerprint(path)
+                if seen is not None and seen != known:
+                    known = seen
+                    yield
+                if _folders_of(path) != folders:
+                    break
+
+
+async def _looks(folders: list[Path]) -> AsyncGenerator[None, None]:
+    """Yield whenever something has changed in a folder, and every now and then.
+
+    It ends where folders cannot be watched, as happens for a moment when one is replaced; somebody looks all the same.
+    """
+    from watchfiles import awatch  # costs memory: only where it is used
+
+    changes = awatch(
+        *folders,
+        watch_filter=None,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
+        recursive=False,
+    )
+    try:
+        async with contextlib.aclosing(changes):
+            async for _ in changes:
+                yield
+    except (OSError, RuntimeError) as error:
+        log.debug("the folder of the configuration cannot be watched: %s", error)
+        await asyncio.sleep(_LOOK_MS / 1000)
+        yield
 
 
 def _folders_of(path: Path) -> list[Path]:

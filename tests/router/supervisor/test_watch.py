@@ -130,3 +130,20 @@ async def test_a_file_that_is_gone_for_a_moment_is_waited_for(watch: Any, tmp_pa
     assert found.seen == []
     path.write_text("two")
     await found.until("two")
+
+
+async def test_where_folders_cannot_be_watched_it_looks_now_and_then(
+    watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems tell nothing, and a machine may have no watches left."""
+
+    async def refuse(*folders: Path, **settings: Any) -> Any:
+        raise OSError(28, "No space left on device")
+        yield
+
+    monkeypatch.setattr("watchfiles.awatch", refuse)
+    path = tmp_path / "router.yaml"
+    path.write_text("one")
+    found = watch(path)
+    replace(path, "two")
+    await found.until("two")
