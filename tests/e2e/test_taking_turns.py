@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import urllib.error
 from collections import Counter
 from typing import Any
 
@@ -60,6 +61,10 @@ def test_two_models_that_do_not_fit_together(start_router: Any) -> None:
                     {"model": name, "messages": said, "stream": number % 3 == 0}, timeout=180
                 ) as answer:
                     body = answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    wrong.append(f"{name}: {error.code} {error.read()!r}")
+                continue
             except Exception as error:
                 wrong.append(f"{name}: {error!r}")
                 continue

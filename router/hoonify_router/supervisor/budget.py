@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hoonify_router.api import Backend, Unavailable
@@ -53,10 +53,23 @@ class Budget:
 
     Args:
         capacity: Bytes by GPU; one that is not in here takes anything.
+        each: Bytes of every other GPU that a home claims.
+        ask: Returns what is there, where nothing is given; asked once, and only if a home claims any of it.
+
+    Attributes:
+        capacity: What is known so far.
     """
 
-    def __init__(self, capacity: Claim) -> None:
+    def __init__(
+        self,
+        capacity: Claim,
+        *,
+        each: int | None = None,
+        ask: Callable[[], Claim] | None = None,
+    ) -> None:
         self.capacity = dict(capacity)
+        self._each = each
+        self._ask = ask
 
     @classmethod
     def of(cls, loaded: LoadedConfig, memory: GpuMemory, claims: Iterable[Claim]) -> Budget:
@@ -68,12 +81,21 @@ class Budget:
             claims: What the homes take.
         """
         given = loaded.config.server.gpu_budget
-        gpus = {gpu for claim in claims for gpu in claim}
         if isinstance(given, list):
             return cls(dict(enumerate(given)))
-        if given is not None:
-            return cls(dict.fromkeys(gpus, given))
-        return cls(memory.total() if any(any(claim.values()) for claim in claims) else {})
+        budget = cls({}, each=given, ask=memory.total if given is None else None)
+        for claim in claims:
+            budget.cover(claim)
+        return budget
+
+    def cover(self, claim: Claim) -> None:
+        """Find out what there is of the GPUs that a home claims, where that is not known yet."""
+        for gpu in [gpu for gpu, size in claim.items() if size and gpu not in self.capacity]:
+            if self._each is not None:
+                self.capacity[gpu] = self._each
+            elif self._ask is not None:
+                ask, self._ask = self._ask, None
+                self.capacity.update(ask())
 
     def fits(self, held: Iterable[Claim], new: Claim) -> bool:
         """Tell whether ``new`` fits beside what is held."""

@@ -188,6 +188,8 @@ class EngineHome(Home):
         except Stopped:
             if self.life.state == "ready" and self._process is not None:
                 self._set(lifecycle.draining(self.life, self._loop.time()))
+                if self.rests and not self._stop_asked.done():
+                    await self.on_rest()
                 await self._drain(self._process)
             else:
                 grace = 0.0  # it has nothing to save

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from hoonify_router.api import Unavailable
 from hoonify_router.errors import ModelUnavailable
@@ -32,6 +32,7 @@ class Home(ABC):
         waiting: How many wait for it to be ready.
         expected_load: Seconds that its next load is likely to take, where that is known.
         on_loaded: Called with the home and the seconds that a load has taken.
+        on_rest: Waited for between the moment from which nothing new shall come, and the drain.
         uid: What tells it from all other homes that have its id, before and after it.
         moving: Whether another home is about to take its place.
         held_by: The operator who keeps it out of service; empty when nobody does.
@@ -55,6 +56,7 @@ class Home(ABC):
         self.waiting = 0
         self.expected_load: float | None = None
         self.on_loaded: Callable[[Home, float], None] = _forget
+        self.on_rest: Callable[[], Awaitable[None]] = _hurry_on
         self.held_by = ""
         self._hurry_asked: asyncio.Future[None] = self._loop.create_future()
         if plan.always:
@@ -266,6 +268,10 @@ class Home(ABC):
 
 def _forget(home: Home, seconds: float) -> None:
     """Keep nothing in mind."""
+
+
+async def _hurry_on() -> None:
+    """Wait for nobody."""
 
 
 class UnavailableHome(Home):

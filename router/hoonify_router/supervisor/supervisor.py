@@ -206,11 +206,17 @@ class Supervisor:
         home = self._make(plan, number)
         home.expected_load = self._load_times.expected(plan)
         home.on_loaded = self._loaded
+        home.on_rest = self._withdraw
         if isinstance(home, EngineHome):
             home.room = self._room
         if who := self._holds.by(plan.id):
             home.hold(who)
         return home
+
+    async def _withdraw(self) -> None:
+        """Wait until every gateway knows what is about to rest: it answers after it has read the table."""
+        self._publish()
+        await self._control.ask_gateways("in_flight")
 
     def _loaded(self, home: Home, seconds: float) -> None:
         self._load_times.learn(home.plan, seconds)
@@ -218,6 +224,7 @@ class Supervisor:
 
     def _make(self, plan: HomePlan, number: int) -> Home:
         why = why_unavailable(self._context.loaded, plan)
+        self._room.budget.cover(plan.claim)
         why = why or self._room.budget.why_never(plan.claim)
         if why is not None:
             return UnavailableHome(plan, self._changed, why)

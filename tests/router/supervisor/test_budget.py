@@ -106,6 +106,21 @@ def test_the_driver_is_not_asked_where_nothing_is_claimed(load: Any) -> None:
     assert Budget.of(loaded, Untouchable(), [plan.claim]).capacity == {}
 
 
+def test_what_a_reload_brings_is_counted_too(load: Any) -> None:
+    """A GPU that no home claimed at the start has an end all the same."""
+    loaded, plan = load()
+    budget = Budget.of(loaded, SimulatedMemory({0: 80 * GIB, 1: 80 * GIB}), [plan.claim])
+    assert budget.capacity == {}
+    budget.cover({1: 0})
+    assert budget.capacity == {}
+    budget.cover({1: GIB})
+    assert budget.capacity == {0: 80 * GIB, 1: 80 * GIB}
+    loaded, plan = load("gpu_memory: 1GiB", server="gpu_budget: 10GiB")
+    budget = Budget.of(loaded, SimulatedMemory(), [plan.claim])
+    budget.cover({3: GIB})
+    assert budget.capacity == {0: 10 * GIB, 3: 10 * GIB}
+
+
 def test_a_home_that_is_larger_than_its_gpu_never_fits() -> None:
     """Its operator is told the numbers, its clients are not."""
     budget = Budget({0: 80 * GIB})

