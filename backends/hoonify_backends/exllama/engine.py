@@ -13,6 +13,7 @@ from pathlib import Path
 from hoonify_backends.exllama.availability import refuse_foreign
 from hoonify_backends.exllama.checkpoint import Checkpoint, read_checkpoint
 from hoonify_backends.exllama.failures import loading_failure, running_failure
+from hoonify_backends.exllama.import_progress import ImportProgress
 from hoonify_backends.exllama.limits import Limits, read_limits
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_backends.exllama.stepper import ExllamaStepper, Generator, warm_up
@@ -100,12 +101,16 @@ class ExllamaEngine(Engine[ExllamaOptions]):
 
     async def load(self, options: ExllamaOptions, progress: ProgressCallback) -> None:
         """Load the model; see ``Engine.load``."""
+        telling = ImportProgress(progress)
+        counting = asyncio.create_task(telling.count())
         try:
-            opened, reader, limits = await asyncio.to_thread(self._load, options, progress)
+            opened, reader, limits = await asyncio.to_thread(self._load, options, telling)
         except FolderProblem as problem:
             raise ModelUnavailable(problem.detail) from problem
         except Exception as exc:
             raise loading_failure(exc) from exc
+        finally:
+            counting.cancel()
         self._capabilities = Capabilities(
             parameters=PARAMETERS,
             context_length=limits.context_length,

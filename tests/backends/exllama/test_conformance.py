@@ -18,6 +18,7 @@ DONE = ROOT / ".venv-exllama" / ".installed"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not DONE.exists(), reason="no environment with ExLlamaV2: `make test-exllama` makes it"
     ),

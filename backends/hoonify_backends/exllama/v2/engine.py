@@ -10,6 +10,7 @@ from typing import Any
 from hoonify_backends.exllama.checkpoint import Checkpoint
 from hoonify_backends.exllama.cuda import devices_of, memory_in_use, require_cuda
 from hoonify_backends.exllama.engine import ExllamaEngine, Opened
+from hoonify_backends.exllama.import_progress import IMPORTING
 from hoonify_backends.exllama.limits import Limits
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
 from hoonify_backends.exllama.v2.generator import V2Generator
@@ -35,7 +36,7 @@ class ExLlamaV2Engine(ExllamaEngine):
     ) -> Opened:
         """Load the model; see ``ExllamaEngine.open``."""
         self.require_gpu()
-        progress("importing ExLlamaV2 (the first time its kernels are compiled, for minutes)", 0, 0)
+        progress(IMPORTING, 0, 0)
         from exllamav2 import ExLlamaV2, ExLlamaV2Config, ExLlamaV2Tokenizer
 
         with readable_folder(checkpoint.path, checkpoint.config) as folder:

@@ -8,6 +8,7 @@ from typing import Any
 from hoonify_backends.exllama.checkpoint import Checkpoint
 from hoonify_backends.exllama.cuda import devices_of, memory_in_use, require_cuda
 from hoonify_backends.exllama.engine import ExllamaEngine, Opened
+from hoonify_backends.exllama.import_progress import IMPORTING
 from hoonify_backends.exllama.limits import Limits
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
 from hoonify_backends.exllama.v3.generator import V3Generator
@@ -30,7 +31,7 @@ class ExLlamaV3Engine(ExllamaEngine):
     ) -> Opened:
         """Load the model; see ``ExllamaEngine.open``."""
         self.require_gpu()
-        progress("importing ExLlamaV3 (the first time its kernels are compiled, for minutes)", 0, 0)
+        progress(IMPORTING, 0, 0)
         from exllamav3 import Config, Model, Tokenizer
 
         config = Config.from_directory(str(checkpoint.path))

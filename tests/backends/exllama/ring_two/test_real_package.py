@@ -24,6 +24,7 @@ from hoonify_router.errors import ContextLengthExceeded, EngineDead, OutOfMemory
 from hoonify_router.types import ChatRequest, Message
 
 Ask = Callable[..., Any]
+pytestmark = pytest.mark.timeout(600)
 Start = Callable[..., Any]
 
 
