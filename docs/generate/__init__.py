@@ -17,7 +17,7 @@ from docs.generate.configuration import (
     options_table,
     settings_table,
 )
-from docs.generate.conformance import check_tables
+from docs.generate.conformance import check_tables, report_table
 from docs.generate.examples import example
 from docs.generate.failures import errors_table, own_errors
 from docs.generate.hooks import hook_index, hook_names, hook_page
@@ -44,6 +44,7 @@ def _part(name: str) -> str:
         "configuration": configuration_tables,
         "commands": command_sections,
         "checks": check_tables,
+        "reports": report_table,
         "options": lambda: options_table(which),
         "settings": lambda: settings_table(which),
         "balancer": lambda: balancer_table(which),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hoonify_router.testing.checks import all_checks
 from hoonify_router.testing.records import Check
+from hoonify_router.testing.report import STATUSES, read_report
+
+REPORTS = Path(__file__).resolve().parents[1] / "conformance"
 
 _LEVELS = (
     "Level 0: what the plugin says of itself",
@@ -21,6 +26,27 @@ def check_tables() -> str:
         head = f"### {title}\n\n| check | needs | proves |\n|---|---|---|\n"
         parts.append(head + "\n".join(rows))
     return "\n\n".join(parts)
+
+
+def report_table() -> str:
+    """Return a row for each report beside the page, and what was waived in it."""
+    rows = [
+        "| backend | ran on | level | passed | failed | waived | skipped | took | with |",
+        "|" + "---|" * 9,
+    ]
+    notes = []
+    for file in sorted(REPORTS.glob("*.json")):
+        told = read_report(file.read_bytes())
+        counts = " | ".join(str(told.count(status)) for status in STATUSES)
+        where = f"{told.device or 'a server'}, {told.system}"
+        rows.append(
+            f"| `{told.backend}` | {where} | {told.level} | {counts} | {told.seconds:g} s"
+            f" | router {told.router}, Python {told.python}, {told.date} |"
+        )
+        for one in told.results:
+            if one.status in ("waived", "failed"):
+                notes.append(f"- `{told.backend}`, `{one.name}` {one.status}: {one.told}")
+    return "\n".join([*rows, "", *notes]).strip()
 
 
 def _row(one: Check) -> str:

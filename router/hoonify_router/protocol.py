@@ -42,18 +42,32 @@ from hoonify_router.types import (
     Usage,
 )
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+OLDEST_PROTOCOL = PROTOCOL_VERSION - 1
+"""A side speaks its own version and the one before, so that workers and routers need not be renewed together.
+
+1: the first. 2: either side says the oldest and the newest version that it speaks; nothing else differs.
+"""
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 WINDOW = 64
 
 
 class Hello(Struct, tag="hello"):
-    """First frame of either side."""
+    """First frame of either side.
+
+    Args:
+        role: Who speaks.
+        protocol: Of a client, the oldest version that it speaks; of a worker, the one that is spoken from now on.
+        version: Of the router's code.
+        pid: The process.
+        newest: The newest version that it speaks; version 1 did not tell.
+    """
 
     role: Literal["supervisor", "gateway", "worker"]
-    protocol: int = PROTOCOL_VERSION
+    protocol: int = OLDEST_PROTOCOL
     version: str = ""
     pid: int = 0
+    newest: int = 0
 
 
 class Load(Struct, tag="load"):
@@ -168,6 +182,16 @@ Frame = (
     | Drain
     | Bye
 )
+
+
+def agreed_protocol(hello: Hello) -> int | None:
+    """Return the newest version that both sides speak; ``None`` where there is none.
+
+    Args:
+        hello: What the client has said.
+    """
+    agreed = min(max(hello.protocol, hello.newest), PROTOCOL_VERSION)
+    return agreed if agreed >= max(hello.protocol, OLDEST_PROTOCOL) else None
 
 
 class FrameTooLarge(ValueError):

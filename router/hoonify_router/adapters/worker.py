@@ -15,6 +15,7 @@ import msgspec
 from hoonify_router import __version__
 from hoonify_router.errors import EngineDead, PayloadTooLarge, RouterError, error_kinds
 from hoonify_router.protocol import (
+    OLDEST_PROTOCOL,
     PROTOCOL_VERSION,
     WINDOW,
     Bye,
@@ -243,7 +244,8 @@ class WorkerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
-        self.send(Hello(self._role, version=__version__, pid=os.getpid()))
+        hello = Hello(self._role, OLDEST_PROTOCOL, __version__, os.getpid(), PROTOCOL_VERSION)
+        self.send(hello)
 
     def data_received(self, data: bytes) -> None:
         """Hand events to their sinks."""
@@ -326,7 +328,7 @@ class WorkerConnection(asyncio.Protocol):
     def _note(self, frame: Any) -> None:
         if isinstance(frame, Hello):
             self.peer = frame
-            if frame.protocol != PROTOCOL_VERSION:
+            if not OLDEST_PROTOCOL <= frame.protocol <= PROTOCOL_VERSION:
                 log.error(
                     "a worker of hoonify-router %s speaks protocol %d, this is %d",
                     frame.version,

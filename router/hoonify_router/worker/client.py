@@ -12,6 +12,7 @@ import msgspec
 from hoonify_router import __version__
 from hoonify_router.errors import RouterError
 from hoonify_router.protocol import (
+    OLDEST_PROTOCOL,
     PROTOCOL_VERSION,
     Bye,
     Cancel,
@@ -26,6 +27,7 @@ from hoonify_router.protocol import (
     Hello,
     Load,
     Released,
+    agreed_protocol,
     encode_frame,
 )
 from hoonify_router.types import Event, Failure
@@ -186,9 +188,12 @@ class Client(asyncio.Protocol):
     def _meet(self, hello: Hello) -> None:
         if self.role or hello.role == "worker":
             raise ValueError("an unexpected Hello")
-        self.send(Hello("worker", version=__version__, pid=os.getpid()))
-        if hello.protocol != PROTOCOL_VERSION:
-            self.send(Bye(f"protocol {hello.protocol} is not {PROTOCOL_VERSION}"))
+        agreed = agreed_protocol(hello)
+        spoken = PROTOCOL_VERSION if agreed is None else agreed
+        self.send(Hello("worker", spoken, __version__, os.getpid(), PROTOCOL_VERSION))
+        if agreed is None:
+            theirs, ours = hello.protocol, f"{OLDEST_PROTOCOL} and {PROTOCOL_VERSION}"
+            self.send(Bye(f"protocol {theirs} is not spoken here, only {ours}"))
             self.close()
             return
         self.role = hello.role
