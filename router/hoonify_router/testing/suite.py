@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 from hoonify_router.api import Backend
 
 T = TypeVar("T")
+
+REPORTS = "HOONIFY_CONFORMANCE_REPORTS"
 
 
 class BackendConformance:
@@ -62,6 +65,7 @@ class BenchThread:
         from hoonify_router.loader import load_plugins
         from hoonify_router.testing.bench import Bench
         from hoonify_router.testing.checks import all_checks
+        from hoonify_router.testing.report import new_report
         from hoonify_router.testing.runner import check_overrides
         from hoonify_router.testing.subject import make_subject
 
@@ -80,6 +84,7 @@ class BenchThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="conformance")
         self._thread.start()
         self._bench = Bench(subject, patience=suite.patience)
+        self._report = new_report(subject, suite.level)
 
     def test(self, check: Any) -> None:
         """Run a check as the body of a test."""
@@ -88,6 +93,10 @@ class BenchThread:
         from hoonify_router.testing.runner import run_check
 
         result = self._do(run_check(check, self._bench, self._overrides))
+        self._report.results.append(result)
+        self._report.seconds = round(self._report.seconds + result.seconds, 1)
+        if self._bench.capabilities is not None:
+            self._report.device = self._bench.capabilities.device
         if result.status == "skipped":
             pytest.skip(result.told)
         elif result.status == "waived":
@@ -96,7 +105,11 @@ class BenchThread:
             pytest.fail(f"{result.told}\n\nThe promise: {result.proves}", pytrace=False)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; write the report where ``HOONIFY_CONFORMANCE_REPORTS`` names a folder."""
+        from hoonify_router.testing.report import write_file
+
+        if folder := os.environ.get(REPORTS):
+            write_file(Path(folder) / f"{self._report.backend}.json", self._report.to_json())
         try:
             self._do(self._bench.close())
         finally:
