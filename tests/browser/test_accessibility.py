@@ -12,7 +12,7 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 OPEN = ["/models", "/models/parrot", "/models/nobody", "/docs", "/dashboard/sign-in"]
 INSIDE = [

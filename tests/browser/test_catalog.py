@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import PATIENCE, Open, playwright
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_one_looks_for_a_model_and_takes_its_example(visit: Open) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import PATIENCE, House, Open, Visit, playwright
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

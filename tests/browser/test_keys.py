@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import House, Open, playwright, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def answers(house: House, key: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import NASTY, PATIENCE, House, Open, Visit, playwright, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -65,3 +65,15 @@ def test_it_holds_what_environments_are_built_of(wheel: zipfile.ZipFile) -> None
     for path in wanted:  # from a checkout or from an installed wheel
         package = next(part for part in path.parts if part in PACKAGES)
         assert "/".join(path.parts[path.parts.index(package) :]) in names
+
+
+def test_the_pages_travel_with_all_that_they_are_made_of(wheel: zipfile.ZipFile) -> None:
+    """Templates, style sheets and scripts."""
+    folder = ROOT / "plugins" / "hoonify_plugins" / "pages"
+    parts = {
+        f"hoonify_plugins/pages/{path.relative_to(folder)}"
+        for kind in ("templates", "static")
+        for path in (folder / kind).rglob("*.*")
+    }
+    assert len(parts) > 20
+    assert parts <= set(wheel.namelist())
