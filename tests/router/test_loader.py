@@ -12,6 +12,7 @@ from typing import Any
 import pluggy
 import pytest
 
+from hoonify_router import hookspecs
 from hoonify_router.api import WorkerBackend
 from hoonify_router.errors import PluginError, RouterError, envelope
 from hoonify_router.loader import Failure, Plugins, load_plugins
@@ -152,6 +153,19 @@ def test_a_hook_marked_optional_may_be_unknown(install: Install) -> None:
         + "@hookimpl(optionalhook=True)\ndef hoonify_dance(): ...",
     )
     assert "new" in load_plugins().backends
+
+
+def test_a_hook_that_is_to_go_is_a_warning(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugin works, and its author reads what to use instead."""
+    told = DeprecationWarning("hoonify_register_backends goes in 2.0: use hoonify_backends")
+    spec = hookspecs.hoonify_register_backends.hoonify_spec  # type: ignore[attr-defined]
+    monkeypatch.setitem(spec, "warn_on_impl", told)
+    install("acme", good=GOOD)
+    plugins = load_plugins()
+    assert "good" in plugins.backends
+    assert any("'good' (acme" in line and str(told) in line for line in plugins.warnings)
 
 
 def test_a_newer_minor_version_is_a_warning(install: Install) -> None:

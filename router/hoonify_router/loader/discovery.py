@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import warnings
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -114,7 +115,10 @@ class _Loading:
             plugin = _import(entry_point)
             warning = version_warning(plugin)
             hooks = hooks_of(self.manager, plugin)
-            self._register(plugin, name)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", DeprecationWarning)
+                self._register(plugin, name)
+            deprecated = dict.fromkeys(str(one.message) for one in caught)
             backends = self._records(
                 name, "hoonify_register_backends", WorkerBackend, ServerBackend
             )
@@ -127,8 +131,8 @@ class _Loading:
                 Failure(name, distribution, explain(error), error=error.__cause__ or error)
             )
             return
-        if warning:
-            self.warnings.append(f"plugin {name!r} ({distribution}): {warning}")
+        for told in filter(None, (warning, *deprecated)):
+            self.warnings.append(f"plugin {name!r} ({distribution}): {told}")
         provides = tuple(dict.fromkeys(one.name for one in (*backends, *middleware, *balancers)))
         info = PluginInfo(name, distribution, _summary(plugin), provides, hooks)
         self.infos.append(info)
