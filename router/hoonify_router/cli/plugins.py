@@ -43,7 +43,6 @@ COMMAND = BuiltIn(
     run,
     description="Show the installed plugins: what `backend:`, `pipeline:` and `balance:` may name, and more."
     " Begin a new one.",
-    takes_config=False,
 )
 
 
