@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -34,14 +35,21 @@ class Keyring:
         open_store: Opens the store; called in that thread.
         log: Where trouble is told.
         interval: Seconds between two looks at the store.
+        patience: Seconds until the store must have been read for the first time. Whoever makes it ready may
+            just be starting, too, or be started again after its death.
     """
 
     def __init__(
-        self, open_store: Callable[[], KeySource], log: logging.Logger, interval: float = 0.5
+        self,
+        open_store: Callable[[], KeySource],
+        log: logging.Logger,
+        interval: float = 0.5,
+        patience: float = 60.0,
     ) -> None:
         self._open_store = open_store
         self._log = log
         self._interval = interval
+        self._patience = patience
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
         self._store: KeySource | None = None
         self._good: dict[bytes, KeyRecord] = {}
@@ -55,10 +63,18 @@ class Keyring:
         """Read all keys and follow the store from now on.
 
         Raises:
-            StoreError: It cannot be opened or read.
+            StoreError: It cannot be opened, or not be read for long.
         """
         self._store = await self._in_thread(self._open_store)
-        await self._refresh()
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                await self._refresh()
+                break
+            except StoreError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(self._interval)
         self._following = asyncio.create_task(self._follow(), name="follow the key store")
 
     async def stop(self) -> None:

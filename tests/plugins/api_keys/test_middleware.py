@@ -15,6 +15,7 @@ import pytest
 
 from hoonify_plugins.api_keys import middleware as module
 from hoonify_plugins.api_keys.format import generate_key
+from hoonify_plugins.api_keys.keyring import Keyring
 from hoonify_plugins.api_keys.middleware import APIKeysMiddleware
 from hoonify_plugins.api_keys.record import KeyRecord, StoreError, new_key
 from hoonify_plugins.api_keys.store import DatabaseKeyStore
@@ -376,6 +377,35 @@ async def test_a_store_that_cannot_be_opened_keeps_the_door_shut() -> None:
     with pytest.raises(StoreError):
         await middleware.startup()
     await middleware.shutdown()
+
+
+async def test_a_gateway_that_starts_first_waits_for_the_keys(
+    database: Path, store: DatabaseKeyStore, request_with: RequestWith
+) -> None:
+    """Whoever reads the database for it may just be started again, after a kill."""
+    record, key = new_key("ada", "free")
+    store.add(record)
+    source = CountingStore(database)
+    source.failing = True
+    middleware = APIKeysMiddleware(lambda: source, LOG, interval=0.01)
+    starting = asyncio.create_task(middleware.startup())
+    await wait_until(lambda: source.looks > 2)
+    assert not starting.done()
+    source.failing = False
+    await starting
+    assert middleware.on_request(request_with(f"Bearer {key}")) is None
+    await middleware.shutdown()
+
+
+async def test_a_gateway_without_keys_gives_up(database: Path) -> None:
+    """But not before it has tried for long."""
+    source = CountingStore(database)
+    source.failing = True
+    ring = Keyring(lambda: source, LOG, interval=0.01, patience=0.1)
+    with pytest.raises(StoreError, match="the disk is gone"):
+        await ring.start()
+    assert source.looks > 1
+    await ring.stop()
 
 
 async def test_no_key_gets_into_the_log(
