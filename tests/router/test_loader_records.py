@@ -31,6 +31,18 @@ class Lax(Struct):
     """Options that let them pass."""
 
 
+class Lost(Struct, forbid_unknown_fields=True):
+    """Options of a type that is nowhere."""
+
+    size: "Nowhere" = 1  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+class Odd(Struct, forbid_unknown_fields=True):
+    """Options of a type that no YAML can say."""
+
+    size: complex = 1j
+
+
 ENGINE = "parrot.engine:ParrotEngine"
 CPU = EngineEnvironment("parrot", "cpu", ())
 
@@ -117,6 +129,12 @@ def test_a_bad_backend_is_told(result: Any, expected: str) -> None:
     ("record", "expected"),
     [
         (spec(settings=Lax), "MiddlewareSpec 'm': settings is Lax, which lets misspelt keys pass"),
+        (
+            spec(settings=Lost),
+            "MiddlewareSpec 'm': settings is Lost, whose fields cannot be read (NameError: name 'Nowhere'",
+        ),
+        (spec(settings=Odd), "settings is Odd, whose fields cannot be read (TypeError: "),
+        (balancer(settings=Odd), "BalancerSpec 'b': settings is Odd, whose fields cannot be read"),
         (spec(build=None), "build is None"),
         (
             balancer(settings=Lax),

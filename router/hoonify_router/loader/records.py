@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from hoonify_router.api import (
@@ -153,6 +154,13 @@ def _check_struct(hook: str, label: str, attribute: str, value: Any) -> None:
             f"{hook}: {label}: {attribute} is {value.__name__}, which lets misspelt keys pass;"
             f" declare it as `class {value.__name__}(Struct, forbid_unknown_fields=True)`"
         )
+    try:
+        msgspec.json.schema(value)
+    except Exception as error:  # a name in it that is not there, a type that no YAML can say
+        why = f"{type(error).__name__}: {error}"
+        raise PluginError(
+            f"{hook}: {label}: {attribute} is {value.__name__}, whose fields cannot be read ({why})"
+        ) from error
 
 
 def _check_callable(hook: str, label: str, attribute: str, value: Callable[..., Any]) -> None:
