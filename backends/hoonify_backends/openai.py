@@ -76,9 +76,10 @@ def hoonify_validate_config(loaded: LoadedConfig) -> list[str]:
     """Return each home that lacks the address of its server; nobody could ever start one for it."""
     problems = []
     for model_id, model in loaded.config.models.items():
-        for index, home in enumerate(model.all_homes()):
+        for index, home in enumerate(model.every_home()):
             if home.backend == _NAME and home.url is None:
                 at = f".homes[{index}]" if model.homes else ""
+                at = ".shadow" if home is model.shadow else at
                 problems.append(
                     f"models.{model_id}{at}.backend: {_NAME} needs the address of a running server;"
                     " add `url: http://HOST:PORT/v1` beside it"

@@ -13,6 +13,7 @@ SECTIONS = {
     "ServerConfig": "`server:`",
     "ModelConfig": "`models: ID:`",
     "HomeConfig": "`models: ID: homes:`",
+    "ShadowConfig": "`models: ID: shadow:`",
     "Pricing": "`models: ID: pricing:`",
     "BackendDefaults": "`backends: NAME:`",
 }

@@ -12,25 +12,14 @@ from hoonify_router.api import Balancer, RequestContext
 from hoonify_router.balancing import Choice, LoadOf, RoundRobin
 from hoonify_router.config.model import Config, ModelConfig
 from hoonify_router.errors import InvalidRequest, ModelNotFound, ModelUnavailable
-from hoonify_router.places import Place
+from hoonify_router.places import Place, time_until_it_may
 from hoonify_router.support import Support
 from hoonify_router.types import Health, HomeView, InferenceRequest, RoutingTable, Task
 
-_STATE_REASONS = {
-    "stopped": "it is stopped",
-    "starting": "it is starting",
-    "loading": "it is loading",
-    "draining": "it is about to stop",
-    "failed": "it has failed and will be restarted",
-    "unavailable": "it cannot run here",
-}
-_STATE_RETRY = {"starting": 5.0, "loading": 5.0, "draining": 2.0, "failed": 10.0, "stopped": 5.0}
 _NEARNESS = {"loading": 0, "starting": 1, "stopped": 2, "draining": 3}
 """How far homes are from being ready that need no more than to be asked for."""
 
-_NEVER = 3600.0
 _CHAT: frozenset[Task] = frozenset({"chat"})
-_LEFT_ALONE = "it keeps failing and is left alone for a moment"
 
 EnsureReady = Callable[[str], Awaitable[HomeView]]
 
@@ -47,9 +36,10 @@ class Model:
         homes: All of them, as the table has them.
         places: The same as this gateway knows them, by their ids.
         ready: Those that can be asked, as far as their breakers let it be.
+        shadow: The candidate that gets copies of requests, and what it can do; no home, and never chosen.
     """
 
-    __slots__ = ("_choice", "config", "homes", "id", "places", "ready")
+    __slots__ = ("_choice", "config", "homes", "id", "places", "ready", "shadow")
 
     def __init__(self, model_id: str, config: ModelConfig, choice: Choice) -> None:
         self.id = model_id
@@ -57,6 +47,7 @@ class Model:
         self.homes: tuple[HomeView, ...] = ()
         self.places: dict[str, Place] = {}
         self.ready: list[Place] = []
+        self.shadow: tuple[HomeView, Support] | None = None
         self._choice = choice
 
     def update(self, homes: tuple[HomeView, ...], supports: Mapping[str, Support]) -> None:
@@ -220,7 +211,13 @@ class Catalog:
         self.generation = table.generation
         self.reloads = table.reloads
         for model in self._models.values():
-            homes = tuple(home for home in table.homes if home.model == model.id)
+            its = [home for home in table.homes if home.model == model.id]
+            homes = tuple(home for home in its if not home.shadow)
+            shadow = next((home for home in its if home.shadow), None)
+            model.shadow = None
+            if shadow is not None:
+                can = self._parameters_of(shadow), self._tasks_of(shadow)
+                model.shadow = shadow, self._support(model, *can)
             shared: dict[tuple[object, object], Support] = {}
             supports = {}
             for home in homes:
@@ -345,11 +342,9 @@ class Catalog:
         if self.ensure_ready is None or not coming or not patience:
             return None
         wanted = min(coming, key=lambda one: one[:2])[-1]
-        waking = self._waking.get(wanted.key)
+        waking = self.rouse(wanted)
         if waking is None:
-            waking = asyncio.ensure_future(self.ensure_ready(wanted.id))
-            self._waking[wanted.key] = waking
-            waking.add_done_callback(lambda done: self._awake(wanted.key, done))
+            return None
         try:
             async with asyncio.timeout(patience):
                 home = await asyncio.shield(waking)
@@ -357,6 +352,17 @@ class Catalog:
             return None
         support = self._support(model, self._parameters_of(home), self._tasks_of(home))
         return model.arrived(home, support)
+
+    def rouse(self, home: HomeView) -> asyncio.Task[HomeView] | None:
+        """Have a home started, in the background; ``None`` where none can be."""
+        if self.ensure_ready is None:
+            return None
+        waking = self._waking.get(home.key)
+        if waking is None:
+            waking = asyncio.ensure_future(self.ensure_ready(home.id))
+            self._waking[home.key] = waking
+            waking.add_done_callback(lambda done: self._awake(home.key, done))
+        return waking
 
     def _awake(self, key: str, done: asyncio.Future[HomeView]) -> None:
         del self._waking[key]
@@ -371,23 +377,12 @@ class Catalog:
             )
         now = time.monotonic()
         seconds, reason = min(
-            [_time_until_it_may(place, now) for place in model.places.values()],
+            [time_until_it_may(place, now) for place in model.places.values()],
             key=lambda told: told[0],
         )
         return ModelUnavailable(
             f"The model '{model.id}' is not available: {reason.rstrip('.')}.", retry_after=seconds
         )
-
-
-def _time_until_it_may(place: Place, now: float) -> tuple[float, str]:
-    """Return the seconds until a home may serve, and why it does not now."""
-    home = place.home
-    if home.state == "ready" and home.address and not place.admits(now):
-        return max(1.0, place.breaker.wait(now)), _LEFT_ALONE
-    reason = home.reason or _STATE_REASONS.get(home.state, "it is busy")
-    if home.retry_after is not None:
-        return home.retry_after, reason
-    return _STATE_RETRY.get(home.state, _NEVER if home.state == "unavailable" else 1.0), reason
 
 
 def _either(names: Sequence[str]) -> str:

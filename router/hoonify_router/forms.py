@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from hoonify_router.answer import Answer
 from hoonify_router.chat_chunks import ChatChunks
-from hoonify_router.completion import Completion
+from hoonify_router.completion import Completion, Mailbox
 from hoonify_router.embeddings import Embeddings
 from hoonify_router.identity import Names
-from hoonify_router.reply import Reply
-from hoonify_router.stream import EventStream
+from hoonify_router.stream import EventStream, Outlet
 from hoonify_router.text_chunks import TextChunks
 from hoonify_router.text_completion import TextCompletion
 from hoonify_router.types import ChatRequest, EmbeddingRequest, InferenceRequest
 
 
+class Paper(Outlet, Mailbox, Protocol):
+    """Where an answer of either form goes; a ``Reply`` is one."""
+
+
 def new_answer(
-    request: InferenceRequest, names: Names, reply: Reply, on_end: Callable[[], object]
+    request: InferenceRequest, names: Names, reply: Paper, on_end: Callable[[], object]
 ) -> Answer:
     """Return what a home's answer to ``request`` is poured into.
 

@@ -30,6 +30,7 @@ from hoonify_router.logs import AccessLog
 from hoonify_router.pipeline import Pipeline
 from hoonify_router.pulse import Pulse
 from hoonify_router.serving import GENERATION, Serving
+from hoonify_router.shadow import Mirror
 from hoonify_router.shaping import Shaper
 from hoonify_router.stopwatch import read
 from hoonify_router.types import Health, HomeView, RoutingTable
@@ -53,6 +54,7 @@ class Gateway:
 
     Attributes:
         measure: Asks plugins for what they measure of themselves, given the middleware by name.
+        mirror: Sends copies of requests to candidate homes.
         on_config: Tells plugins of a new configuration, and returns the balancers that it asks for.
     """
 
@@ -77,7 +79,10 @@ class Gateway:
         self.on_config: OnConfig = _change_nothing
         catalog.load_of = self._load_of
         transforms = any(one.phase is Phase.TRANSFORM for one in middleware)
-        serving = Serving(catalog, adapters, self.names, self._pulse, transforms)
+        self.mirror = Mirror(catalog, adapters, self.names)
+        serving = Serving(
+            catalog, adapters, self.names, self._pulse, transforms, mirror=self.mirror
+        )
         self.pipeline = Pipeline(
             middleware,
             catalog,
@@ -202,6 +207,7 @@ class Gateway:
     async def stop(self) -> None:
         """Close everything, in reverse order; what fails is logged."""
         self._pulse.close()
+        await self.mirror.close()
         for adapter in self._adapters.values():
             with contextlib.suppress(asyncio.CancelledError):
                 await adapter.close()

@@ -59,6 +59,7 @@ from hoonify_router.routes import add_routes, admin_routes
 from hoonify_router.shaping import Shaper
 from hoonify_router.supervisor.client import SupervisorClient
 from hoonify_router.supervisor.commands import Asker, Commands, NoArguments
+from hoonify_router.types.comparison import ShadowTally
 from hoonify_router.types.status import HomeTally
 
 log = logging.getLogger(__name__)
@@ -219,7 +220,11 @@ def _commands_of(gateway: Gateway) -> Commands:
     async def plugins(arguments: NoArguments, asker: Asker) -> list[dict[str, Any]]:
         return [dataclasses.asdict(one) for one in gateway.vitals().middleware]
 
+    async def shadows(arguments: NoArguments, asker: Asker) -> dict[str, ShadowTally]:
+        return gateway.mirror.tallies()
+
     commands = Commands()
+    commands.add("shadows", shadows)
     commands.add("plugins", plugins)
     commands.add("tallies", tallies)
     commands.add("in_flight", in_flight)

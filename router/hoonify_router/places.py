@@ -21,6 +21,18 @@ from hoonify_router.types import HomeView
 
 log = logging.getLogger(__name__)
 
+_STATE_REASONS = {
+    "stopped": "it is stopped",
+    "starting": "it is starting",
+    "loading": "it is loading",
+    "draining": "it is about to stop",
+    "failed": "it has failed and will be restarted",
+    "unavailable": "it cannot run here",
+}
+_STATE_RETRY = {"starting": 5.0, "loading": 5.0, "draining": 2.0, "failed": 10.0, "stopped": 5.0}
+_NEVER = 3600.0
+_LEFT_ALONE = "it keeps failing and is left alone for a moment"
+
 
 class Place(Candidate):
     """A home of a model in this gateway: what is there now, and whether it may be asked.
@@ -117,3 +129,14 @@ def is_fault_of_home(error: RouterError) -> bool:
     return isinstance(error, ModelUnavailable) and not isinstance(
         error, HomeMisconfigured | HomeStopping
     )
+
+
+def time_until_it_may(place: Place, now: float) -> tuple[float, str]:
+    """Return the seconds until a home may serve, and why it does not now."""
+    home = place.home
+    if home.state == "ready" and home.address and not place.admits(now):
+        return max(1.0, place.breaker.wait(now)), _LEFT_ALONE
+    reason = home.reason or _STATE_REASONS.get(home.state, "it is busy")
+    if home.retry_after is not None:
+        return home.retry_after, reason
+    return _STATE_RETRY.get(home.state, _NEVER if home.state == "unavailable" else 1.0), reason

@@ -26,13 +26,14 @@ from hoonify_router.errors import (
     WrongEndpoint,
 )
 from hoonify_router.estimate import Estimator
-from hoonify_router.forms import new_answer
+from hoonify_router.forms import Paper, new_answer
 from hoonify_router.identity import Names
 from hoonify_router.patience import Clocks, Patience
 from hoonify_router.permission import may_use
 from hoonify_router.places import Place, is_fault_of_home
 from hoonify_router.pulse import Pulse
 from hoonify_router.reply import Reply
+from hoonify_router.shadow import Mirror
 from hoonify_router.types import InferenceRequest, Usage
 
 ATTEMPTS = "x-router-attempts"
@@ -56,6 +57,7 @@ class Serving:
         pulse: Pings streams that wait.
         transformed: Whether middleware may have changed a request, so that the client's own bytes of it
             are not to be used.
+        mirror: Sends copies of requests to candidates, where models have one.
     """
 
     def __init__(
@@ -65,12 +67,15 @@ class Serving:
         names: Names,
         pulse: Pulse,
         transformed: bool = False,
+        *,
+        mirror: Mirror | None = None,
     ) -> None:
         self._catalog = catalog
         self._adapters = adapters
         self._names = names
         self._pulse = pulse
         self._transformed = transformed
+        self._mirror = mirror
         self._clocks = Clocks()
         self._estimator = Estimator()
 
@@ -88,18 +93,39 @@ class Serving:
             RouterError: Nobody could answer, or not to the end. The reply tells whether the client has
                 seen a part of it.
         """
+        if self._mirror is not None and model.config.shadow is not None:
+            tape = self._mirror.sample(model, request, reply)
+            if tape is not None:
+                try:
+                    answer = await self._serve(ctx, request, model, reply, paper=tape)
+                except BaseException as error:
+                    self._mirror.give_up(model, tape, error)
+                    raise
+                body = None if self._transformed else ctx.body
+                self._mirror.follow(model, tape, ctx, body, answer)
+                return answer.close
+        return (await self._serve(ctx, request, model, reply, paper=reply)).close
+
+    async def _serve(
+        self,
+        ctx: RequestContext,
+        request: InferenceRequest,
+        model: Model,
+        reply: Reply,
+        *,
+        paper: Paper,
+    ) -> Answer:
         patience = Patience(self._clocks, model.config.timeouts.total, reply, ctx.started)
         if request.streams:
             self._pulse.add(reply)
         try:
-            answer = await self._seek(ctx, request, model, reply, patience)
+            return await self._seek(ctx, request, model, reply, patience, paper=paper)
         except RouterError:
             ctx.response_headers.pop(ANSWERED_BY, None)  # nobody has
             raise
         finally:
             if request.streams:
                 self._pulse.discard(reply)
-        return answer.close
 
     async def _seek(
         self,
@@ -108,6 +134,8 @@ class Serving:
         model: Model,
         reply: Reply,
         patience: Patience,
+        *,
+        paper: Paper,
     ) -> Answer:
         """Ask one home after the other, while the client has not read anything real."""
         failure: RouterError | None = None
@@ -127,7 +155,7 @@ class Serving:
                     await _take_breath(len(tried), reply, patience)
                 if candidate is not model:
                     ctx.response_headers[ANSWERED_BY] = candidate.id
-                answer = await self._ask(ctx, request, place, reply, patience)
+                answer = await self._ask(ctx, request, place, reply, patience, paper=paper)
                 if answer is None:
                     continue
                 if (trouble := answer.error) is None:
@@ -168,12 +196,14 @@ class Serving:
         place: Place,
         reply: Reply,
         patience: Patience,
+        *,
+        paper: Paper,
     ) -> Answer | None:
         """Ask one home and wait for the end, whichever it is; ``None`` if its breaker is open by now."""
         if reply.closed:
             raise Cancelled("The client has left.")
         done = asyncio.get_running_loop().create_future()
-        answer = new_answer(request, self._names, reply, partial(_wake, done))
+        answer = new_answer(request, self._names, paper, partial(_wake, done))
         permit = place.enter(answer)
         if permit is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hoonify_router.config import LoadedConfig
+from hoonify_router.config import LoadedConfig, shadow_id
 from hoonify_router.loader import Plugins
 
 AVAILABLE = "available"
@@ -47,6 +47,8 @@ class Report:
 def place_of(loaded: LoadedConfig, model: str, home: str) -> str:
     """Return where the file says that a home lives, such as ``models.m.backend`` or ``models.m.homes[1].backend``."""
     config = loaded.config.models[model]
+    if home == shadow_id(model) and config.shadow is not None:
+        return f"models.{model}.shadow.backend"
     index = f".homes[{home.removeprefix(model).lstrip('/') or '0'}]" if config.homes else ""
     return f"models.{model}{index}.backend"
 

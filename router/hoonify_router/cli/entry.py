@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from hoonify_router.cli import (
     check,
+    compare,
     conformance,
     drain,
     env,
@@ -37,6 +38,7 @@ BUILT_IN = (
     status.COMMAND,
     models.COMMAND,
     drain.COMMAND,
+    compare.COMMAND,
     plan.PLAN,
     plan.APPLY,
     reload.COMMAND,

@@ -115,7 +115,7 @@ def accelerators_asked_for(loaded: LoadedConfig, backend: Backend) -> set[Accele
     """Return what the configuration's homes of a backend insist on, of what it has environments for."""
     asked: set[Accelerator] = set()
     for model in loaded.config.models.values():
-        for home in model.all_homes():
+        for home in model.every_home():
             if home.backend == backend.name and home.url is None:
                 wanted = wanted_environments(loaded, home, backend)
                 if len(wanted) == 1:

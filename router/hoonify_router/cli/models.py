@@ -13,7 +13,7 @@ from hoonify_router.cli.output import note, show_json, show_table
 from hoonify_router.cli.parser import BuiltIn, Installed, UsageError
 from hoonify_router.cli.preparation import prepare
 from hoonify_router.cli.running import homes_of_running_router
-from hoonify_router.config import LoadedConfig
+from hoonify_router.config import LoadedConfig, shadow_id
 from hoonify_router.types import HomeView
 
 LIST = "list"
@@ -68,7 +68,8 @@ def _list(arguments: argparse.Namespace, installed: Installed) -> int:
     for report in reports:
         model = loaded.config.models[report.model]
         context = str(model.context_length)
-        cells = (report.model, model.provider, context, report.backend, report.state, report.story)
+        name = report.id if report.id == shadow_id(report.model) else report.model
+        cells = (name, model.provider, context, report.backend, report.state, report.story)
         rows.append(cells)
     show_table(("id", "provider", "context", "backend", "state", "reason"), rows, STYLES)
     return 0

@@ -86,7 +86,9 @@ def note_of(home: HomeSnapshot) -> str:
     if home.queued:
         told.append(f"{home.queued} queued")
     if not told and home.state == "stopped" and not home.always:
-        told.append("starts on demand")
+        told.append("starts with the next copy" if home.shadow else "starts on demand")
+    if home.shadow:
+        told.insert(0, "shadow")
     return "; ".join(told)
 
 

@@ -20,6 +20,7 @@ from hoonify_router.config.model import (
     Pricing,
     ServerConfig,
     home_id,
+    shadow_id,
 )
 from hoonify_router.config.schema import json_schema
 from hoonify_router.config.times import Duration
@@ -44,4 +45,5 @@ __all__ = [
     "options_for",
     "read_config",
     "settings_for",
+    "shadow_id",
 ]

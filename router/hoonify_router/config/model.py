@@ -137,6 +137,22 @@ class HomeConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tru
     ] = 1
 
 
+class ShadowConfig(HomeConfig):
+    """A candidate home, which gets copies of some requests to be compared; no client ever sees its answers."""
+
+    share: Annotated[
+        float, _says("Share of the model's requests that it gets a copy of.", gt=0, le=1)
+    ] = 0.1
+    concurrency: Annotated[
+        int,
+        _says(
+            "Copies that each gateway process has under way at once; what comes meanwhile is not copied.",
+            ge=1,
+            le=256,
+        ),
+    ] = 8
+
+
 class Timeouts(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """How long a request for a model may take, each part on its own; 0 is no limit."""
 
@@ -202,6 +218,12 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
     homes: Annotated[list[HomeConfig], _says("Several homes for one model.")] = field(
         default_factory=list
     )
+    shadow: Annotated[
+        ShadowConfig | None,
+        _says(
+            "A candidate home that is tried with copies of requests: see `hoonify-router compare`."
+        ),
+    ] = None
     balance: Annotated[
         str,
         _says("How a home is chosen: round_robin, least_loaded, prefix, session, or a plugin's."),
@@ -251,6 +273,10 @@ class ModelConfig(Discreet, Struct, forbid_unknown_fields=True, omit_defaults=Tr
                 gpu_memory=self.gpu_memory,
             )
         ]
+
+    def every_home(self) -> list[HomeConfig]:
+        """Return all homes, and the shadow where there is one."""
+        return self.all_homes() if self.shadow is None else [*self.all_homes(), self.shadow]
 
 
 class Containment(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -338,6 +364,11 @@ class LoadedConfig(Struct, frozen=True):
         while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return f"{name}:{self.lines[path]}: {problem}" if path else f"{name}: {problem}"
+
+
+def shadow_id(model_id: str) -> str:
+    """Return the name of a model's shadow within its configuration."""
+    return f"{model_id}/shadow"
 
 
 def home_id(model_id: str, index: int, count: int) -> str:

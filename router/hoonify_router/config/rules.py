@@ -18,6 +18,7 @@ from hoonify_router.config.model import (
     ROUND_ROBIN,
     HomeConfig,
     home_id,
+    shadow_id,
 )
 from hoonify_router.config.nodes import ListNode, MappingNode, Node, ScalarNode
 from hoonify_router.config.problems import Problems, closest, listed, shown
@@ -136,6 +137,16 @@ class Rules:
                 if isinstance(home, MappingNode):
                     self._check_home(home, defaults)
                     demand.check_home(home)
+            if isinstance(shadow := model.entries.get("shadow"), MappingNode):
+                if shadow_id(name) in home_ids:
+                    what = f"its shadow {shadow_id(name)} is named like a home"
+                    self._problems.add_at_key(shadow, what)
+                home_ids.add(shadow_id(name))
+                self._check_home(shadow, defaults)
+                demand.check_home(shadow)
+                if "weight" in shadow.entries:
+                    what = "has no meaning for a shadow, which has a share"
+                    self._problems.add_at_key(shadow.entries["weight"], what)
 
     def _homes_of(self, model: MappingNode) -> list[Node]:
         """Return where a model says that it lives; note when it says nothing or two things."""

@@ -202,6 +202,6 @@ class Plugins:
 def names_in(config: Config) -> frozenset[str]:
     """Return the backends, middleware and balancers that a configuration names."""
     models = config.models.values()
-    homes = (home.backend for model in models for home in model.all_homes())
+    homes = (home.backend for model in models for home in model.every_home())
     balancers = {model.balance for model in models} - {ROUND_ROBIN}
     return frozenset(config.pipeline).union(homes, balancers)

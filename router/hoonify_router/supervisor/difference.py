@@ -97,11 +97,11 @@ def describe(
         if name not in new.models:
             lines.append(f"{name}: removed")
             continue
-        after = _backends(plan for plan in started if plan.model == name)
+        after = _backends(plan for plan in started if plan.model == name and not plan.shadow)
         if name not in old.models:
             lines.append(f"{name}: new, on {after}" if after else f"{name}: new")
             continue
-        before = _backends(plan for plan in stopped if plan.model == name)
+        before = _backends(plan for plan in stopped if plan.model == name and not plan.shadow)
         told = _describe_homes(before, after)
         changed = [
             one for one in _changed_fields(old.models[name], new.models[name]) if one not in _HOMES

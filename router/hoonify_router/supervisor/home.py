@@ -109,6 +109,7 @@ class Home(ABC):
             uid=self.uid,
             moving=self.moving,
             held=bool(self.held_by),
+            shadow=plan.shadow,
         )
 
     @property

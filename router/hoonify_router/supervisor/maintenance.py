@@ -170,7 +170,9 @@ class Maintenance:
         """
         homes = list(self._homes())
         found = [home for home in homes if home.plan.id == name]
-        found = found or [home for home in homes if home.plan.model == name]
+        found = found or [
+            home for home in homes if home.plan.model == name and not home.plan.shadow
+        ]
         if found:
             return found
         known = sorted({one for home in homes for one in (home.plan.model, home.plan.id)})

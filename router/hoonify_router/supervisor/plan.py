@@ -24,6 +24,7 @@ from hoonify_router.config import (
     home_id,
     merged_options,
     options_for,
+    shadow_id,
 )
 from hoonify_router.environments import (
     BrokenInterpreter,
@@ -53,6 +54,7 @@ class HomePlan:
         environment: The link to the environment that was built for it, where that is what it runs in.
         looks: Looks at interpreters, shared with other homes.
         claim: Bytes that it takes on each GPU.
+        shadow: Whether it is the model's shadow: it starts when a request is copied, and makes way for everyone.
     """
 
     id: str
@@ -67,6 +69,7 @@ class HomePlan:
     environment: Path | None = None
     looks: Looks = field(default_factory=Looks, compare=False, repr=False)
     claim: Mapping[int, int] = field(default_factory=dict)
+    shadow: bool = False
 
     @property
     def variables(self) -> dict[str, str]:
@@ -83,7 +86,7 @@ class HomePlan:
         Weights, limits, and whether it always runs are no part of it: they change under a running home.
         """
         home = self.home
-        made_of = (
+        made_of: tuple[Any, ...] = (
             self.model,
             self.backend.name,
             home.url,
@@ -92,6 +95,8 @@ class HomePlan:
             self.options,
             str(self.base_dir),
         )
+        if self.shadow:  # one that becomes a home has to prove itself as any other new one
+            made_of += ("shadow",)
         encoded = msgspec.json.encode(made_of, order="deterministic")
         return hashlib.sha256(encoded).hexdigest()[:16]
 
@@ -127,7 +132,8 @@ def plan_homes(
     plans = []
     for model_id, model in loaded.config.models.items():
         homes = model.all_homes()
-        for index, home in enumerate(homes):
+        for index, home in enumerate(model.every_home()):
+            shadow = home is model.shadow
             defaults = loaded.config.backends.get(home.backend)
             backend = backends[home.backend]
             home = _with_interpreter(home, defaults)  # noqa: PLW2901
@@ -139,18 +145,19 @@ def plan_homes(
                 home = msgspec.structs.replace(home, python=python)  # noqa: PLW2901
             plans.append(
                 HomePlan(
-                    id=home_id(model_id, index, len(homes)),
+                    id=shadow_id(model_id) if shadow else home_id(model_id, index, len(homes)),
                     model=model_id,
                     home=home,
                     backend=backend,
                     options=merged_options(loaded, home),
-                    always=model.start == "always",
+                    always=model.start == "always" and not shadow,
                     base_dir=loaded.base_dir,
                     limits=_limits(limits, defaults),
-                    idle_stop=model.idle_stop,
+                    idle_stop=model.idle_stop if not shadow else 0.0,
                     environment=environment,
                     looks=looks,
                     claim=claim_of(loaded, home, backends[home.backend]),
+                    shadow=shadow,
                 )
             )
     return plans

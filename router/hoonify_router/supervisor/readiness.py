@@ -41,11 +41,15 @@ def refuse_what_cannot_run(loaded: LoadedConfig, difference: Difference[Home]) -
     Raises:
         Refusal: That is what is wanted.
     """
-    able = {home.plan.model for home in difference.stopped if home.life.state != "unavailable"}
+    able = {
+        home.plan.model
+        for home in difference.stopped
+        if home.life.state != "unavailable" and not home.plan.shadow
+    }
     problems = []
     for plan in difference.started:
         why = why_unavailable(loaded, plan)  # of all: it may take a moment, and is remembered
-        if why is not None and plan.model in able:
+        if why is not None and plan.model in able and not plan.shadow:
             told = f"models.{plan.model}: cannot run here: {why.reason} {why.detail}".rstrip()
             problems.append(loaded.locate(told))
     if problems:
@@ -57,7 +61,7 @@ def models_in_service(difference: Difference[Home]) -> frozenset[str]:
     return frozenset(
         home.plan.model
         for home in difference.stopped
-        if home.life.state in ("starting", "loading", "ready")
+        if home.life.state in ("starting", "loading", "ready") and not home.plan.shadow
     )
 
 
@@ -83,6 +87,8 @@ async def make_ready(
     """
     coming = _bring(fleet, plans, beside)
     for home in coming.values():
+        if home.plan.shadow:
+            continue
         if home.life.state == "unavailable" and home.plan.model in busy:
             told = f"{home.life.reason} {home.life.detail}".strip()
             raise Refusal("refused", [f"{home.plan.id} on {home.plan.backend.name}: {told}"])
@@ -92,7 +98,7 @@ async def make_ready(
             home
             for home in coming.values()
             if home.life.state != "unavailable"
-            and not home.held_by
+            and not (home.held_by or home.plan.shadow)
             and (home.plan.always or home.plan.model in busy)
         ]
     )

@@ -244,7 +244,8 @@ class Reloader:
             await self._come_into_force(proposal, coming, text, trigger)
             return changes
         models = {plan.model for plan in proposal.swapped}
-        old = [home for home in difference.stopped if home.plan.model in models]
+        gone = difference.stopped
+        old = [home for home in gone if home.plan.model in models and not home.plan.shadow]
         async with self.swap.away(old, self.loaded.config.server.gpu_patience):
             ready = coming.values()
             coming |= await make_ready(self._fleet, proposal.swapped, busy, beside=[*ready])

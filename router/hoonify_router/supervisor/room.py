@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 
 _MEMORY_BACK = 30.0  # seconds that a driver may take to give back what a process has held
 _LOOK_INTERVAL = 0.25
+_RUNNING = ("starting", "loading", "ready")
 _WAITS = "It waits for GPU memory that other models use."
+_NO_ROOM_FOR_SHADOW = "There is no GPU memory to spare for it."
 _NO_ROOM = "It needs GPU memory that other models hold for good."
 
 
@@ -99,6 +102,8 @@ class Room:
         claim = home.plan.claim
         if home in self._inside or not claim:
             return
+        if home.plan.shadow and (self._waiters or not self.fits(claim)):
+            raise Trouble(_NO_ROOM_FOR_SHADOW, f"{_claimed(claim)}; a shadow sends nobody away")
         waiter = _Waiter(home, alone, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self.look()
@@ -131,7 +136,7 @@ class Room:
 
     def has_company(self, home: Home) -> bool:
         """Tell whether there is anybody who could make room for a home that has run out of memory."""
-        return any(
+        return not home.plan.shadow and any(
             not other.plan.always and not claim.keys().isdisjoint(home.plan.claim)
             for other, claim in self._inside.items()
             if other is not home
@@ -179,13 +184,22 @@ class Room:
             spoken_for.update(claim)
             for other in [one for one in self._inside if one.plan.id in verdict.evict]:
                 log.info("%s makes room for %s", other.plan.id, waiter.home.plan.id)
-                other.rest(self._patience)
+                other.rest(0.0 if other.plan.shadow else self._patience)
             if verdict.look_again is not None:
                 look_again.append(verdict.look_again)
         if look_again:
             self._timer = loop.call_at(min(look_again), self.look)
 
     def _tenant(self, home: Home, claim: Claim) -> Tenant:
+        if home.plan.shadow:  # it goes at once, before all others
+            return Tenant(
+                id=home.plan.id,
+                claim=claim,
+                leaving=home.rests or home.life.state in ("draining", "failed"),
+                ready_since=-math.inf if home.life.state in _RUNNING else None,
+                last_used=-math.inf,
+                reload_cost=0.0,
+            )
         return Tenant(
             id=home.plan.id,
             claim=claim,

@@ -80,7 +80,7 @@ def _describe_model(
 ) -> ModelSnapshot:
     names = [home.home.id for home in homes]
     tally = merged(t[name] for t in gateways for name in names if name in t)
-    states = {home.home.state for home in homes}
+    states = {home.home.state for home in homes if not home.home.shadow}
     return ModelSnapshot(
         id=model,
         state=next((state for state in _BEST if state in states), "stopped"),
@@ -104,6 +104,7 @@ def _describe_home(known: HomeStatus, gateways: Sequence[Tallies]) -> HomeSnapsh
         state=home.state,
         held=home.held,
         always=home.always,
+        shadow=home.shadow,
         weight=home.weight,
         reason=home.reason,
         detail=without_keys(home.detail.partition("\n")[0][:_DETAIL]),

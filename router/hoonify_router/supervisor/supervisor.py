@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import msgspec
 
 from hoonify_router import runfile
 from hoonify_router.api import BackendEvent, PluginContext, ServerBackend
+from hoonify_router.config import ModelConfig
 from hoonify_router.errors import ModelUnavailable
 from hoonify_router.loader import Plugins, review_change
 from hoonify_router.supervisor.banner import Banner
 from hoonify_router.supervisor.budget import Budget
 from hoonify_router.supervisor.commands import Commands
+from hoonify_router.supervisor.comparison import ComparisonDesk
 from hoonify_router.supervisor.console import Console
 from hoonify_router.supervisor.control import ControlServer
 from hoonify_router.supervisor.engine_home import EngineHome
@@ -132,6 +135,7 @@ class Supervisor:
             self._fleet.current[plan.id] = self._fleet.make(plan)
         self._desk = StatusDesk(self._control, self._reloader, self._homes_now, address)
         self._desk.add_to(self.commands)
+        ComparisonDesk(self._control, self._models, self._homes_now).add_to(self.commands)
         Maintenance(self._homes_now, self, self._ensure_ready, holds).add_to(self.commands)
         known = Knowledge.of(self._room, self._control.uses, self._load_times)
         review = partial(review_change, plugins, context)
@@ -255,6 +259,9 @@ class Supervisor:
     def _homes(self) -> dict[str, Home]:
         """Return the homes of the table by their ids."""
         return self._fleet.current
+
+    def _models(self) -> Mapping[str, ModelConfig]:
+        return self._reloader.loaded.config.models
 
     def _homes_now(self) -> list[Home]:
         return list(self._homes.values())

@@ -29,10 +29,14 @@ def plans_to_swap(room: Room, difference: Difference[Home]) -> list[HomePlan]:
         Refusal: There would be no room even then.
     """
     stopped = set(difference.stopped)
-    held = room.claims(without=lambda home: not home.plan.always and home not in stopped)
+    held = room.claims(
+        without=lambda home: (
+            home.plan.shadow or not (home.plan.always or home in stopped)  # they make room
+        )
+    )
     later: list[HomePlan] = []
     for plan in difference.started:
-        if not plan.claim or not (plan.always or _replaces(plan, difference)):
+        if plan.shadow or not plan.claim or not (plan.always or _replaces(plan, difference)):
             continue
         if room.budget.fits(held, plan.claim):
             held.append(plan.claim)
@@ -40,7 +44,7 @@ def plans_to_swap(room: Room, difference: Difference[Home]) -> list[HomePlan]:
             later.append(plan)
     models = {plan.model for plan in later}
     # Of a model that is swapped, everything is: half of it would only be in the way.
-    swapped = [plan for plan in difference.started if plan.model in models]
+    swapped = [one for one in difference.started if one.model in models and not one.shadow]
     _check_room(room, difference, swapped)
     return swapped
 
@@ -58,7 +62,8 @@ def _check_room(room: Room, difference: Difference[Home], swapped: Sequence[Home
 def _replaces(plan: HomePlan, difference: Difference[Home]) -> bool:
     """Tell whether a home takes the place of one that serves."""
     return any(
-        home.plan.model == plan.model and home.life.state in _RUNNING for home in difference.stopped
+        home.plan.model == plan.model and not home.plan.shadow and home.life.state in _RUNNING
+        for home in difference.stopped
     )
 
 

@@ -65,6 +65,7 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
         uid: Which very home this is: the one that takes its place under the same id has another.
         moving: Whether another home is about to take its place, so that requests wait for that one.
         held: Whether an operator keeps it out of service; then no request starts it.
+        shadow: Whether it is no home of its model's, but a candidate that gets copies of requests.
     """
 
     id: str
@@ -87,6 +88,7 @@ class HomeView(Discreet, Struct, omit_defaults=True, frozen=True):
     uid: str = ""
     moving: bool = False
     held: bool = False
+    shadow: bool = False
 
     @property
     def key(self) -> str:

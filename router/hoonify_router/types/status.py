@@ -61,6 +61,7 @@ class HomeSnapshot(Struct, kw_only=True):
         state: Where it is in its life.
         held: Whether an operator keeps it out of service until ``models start``.
         always: Whether it runs as long as the router does; else it starts on demand.
+        shadow: Whether it is a candidate that gets copies of requests, and counts for nothing else.
         weight: Its share of the model's requests, against the other homes.
         reason: Why it does not serve, for clients; empty when it does.
         detail: The same for operators, one line.
@@ -84,6 +85,7 @@ class HomeSnapshot(Struct, kw_only=True):
     state: HomeState
     held: bool = False
     always: bool = True
+    shadow: bool = False
     weight: int = 1
     reason: str = ""
     detail: str = ""

@@ -59,7 +59,7 @@ Problems = Callable[..., list[str]]
         pytest.param(
             GOOD + "server: {colour: red}\n",
             [
-                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, allow_anonymous, ping_interval, gpu_budget, gpu_turn, gpu_patience, watch"
+                "7: server.colour: unknown key; known here: host, port, workers, state_dir, max_body_bytes, allow_anonymous, drain_timeout, ping_interval, gpu_budget, gpu_turn, gpu_patience, watch"
             ],
             id="unknown-nothing-close",
         ),
@@ -106,7 +106,7 @@ Problems = Callable[..., list[str]]
         pytest.param(
             GOOD + "    weight: 2\n",
             [
-                "7: models.polly.weight: unknown key; known here: provider, context_length, description, modalities, pricing, created, backend, options, url, api_key, python, gpu, gpu_memory, homes, balance, balance_options, fallback, attempts, timeouts, breaker, start, idle_stop, hold_timeout"
+                "7: models.polly.weight: unknown key; known here: provider, context_length, description, modalities, pricing, created, backend, options, url, api_key, python, gpu, gpu_memory, homes, shadow, balance, balance_options, fallback, attempts, timeouts, breaker, start, idle_stop, hold_timeout"
             ],
             id="weight-outside-homes",
         ),

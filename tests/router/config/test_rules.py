@@ -51,6 +51,15 @@ Problems = Callable[..., list[str]]
             id="no-home-misspelt",
         ),
         pytest.param(
+            GOOD + "    shadow: {backend: parot, weight: 2, share: 0}\n",
+            [
+                "7: models.polly.shadow.backend: no backend called parot, did you mean parrot? installed: parrot, remote",
+                "7: models.polly.shadow.weight: has no meaning for a shadow, which has a share",
+                "7: models.polly.shadow.share: must be more than 0, got 0",
+            ],
+            id="shadow",
+        ),
+        pytest.param(
             GOOD + "    homes: [{backend: remote}]\n",
             [
                 "5: models.polly.backend: give either backend or homes, not both",
