@@ -139,7 +139,7 @@ class Visit:
     def check_that_nothing_is_left(self) -> None:
         """Every counter is back at zero, whatever has happened."""
         assert self.task.done()
-        assert self.gateway.pipeline._running == 0
+        assert not self.gateway.pipeline._departure.running
         assert not self.gateway._pulse._replies
         assert self.reply._call is None
         assert self.reply._on_lost is None

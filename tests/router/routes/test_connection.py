@@ -122,7 +122,7 @@ async def test_clients_that_leave_at_random_leak_nothing(open_up: OpenDoor) -> N
         line.leave()
 
     await asyncio.gather(*(visit(number) for number in range(200)))
-    await until(lambda: door.gateway.pipeline._running == 0)
+    await until(lambda: not door.gateway.pipeline._departure.running)
     assert await door.gateway.pipeline.drain(5)
     for phase in Phase:
         assert diary.count(f"{phase.name} sees") == diary.count(f"{phase.name} settles")
