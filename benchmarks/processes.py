@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.native import CannotMeasure
+
+_BELOW_CLIENTS = range(20000, 32768)  # the system gives clients' ends of connections higher ones
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,12 @@ class Cores:
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback interface that nobody uses now, nor a client's end by accident soon."""
+    while True:
+        port = random.SystemRandom().choice(_BELOW_CLIENTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import FENCE
 from tests.fresh import ROOT, build_wheel, clean_environment
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -34,12 +34,6 @@ def script(port: int) -> str:
             name, _, code = text.partition("\n")
             lines.append(f"cat > {name.removeprefix('# ')} <<'END_OF_FILE'\n{code}END_OF_FILE")
     return "\n".join(lines)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_page_does_what_it_says(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from tests.backends.exllama.folders import make_model
-from tests.e2e.conftest import ROOT, Router, free_port
+from tests.e2e.conftest import ROOT, Router
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import openai
 import pytest
-from tests.e2e.conftest import ROOT, Router, free_port, wait_until
+from tests.e2e.conftest import ROOT, Router, wait_until
+from tests.ports import free_port
 from tests.sdk.wire import Wire
 
 DOOR = """
