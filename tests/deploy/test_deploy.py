@@ -76,6 +76,10 @@ async def live(tmp_path: Path) -> Labels:
         if b'"refuse me"' in ctx.body:
             raise RateLimited("slow down")
 
+    def stumble(ctx: RequestContext) -> None:
+        if b'"stumble"' in ctx.body:
+            raise ValueError("a bug")
+
     gateways: list[Gateway] = []
     metrics = MetricsMiddleware(
         lambda: Board(tmp_path),
@@ -86,7 +90,8 @@ async def live(tmp_path: Path) -> Labels:
     stage = Busy(act)
     homes = [home(id=f"parrot/{n}", starts=1, load_seconds=2.0) for n in range(2)]
     limits = notes(Phase.ADMIT, "limits", [], on_request=refuse)
-    made = gateway(stage, [limits, metrics], homes=homes)
+    clumsy = notes(Phase.OBSERVE, "clumsy", [], on_request=stumble)
+    made = gateway(stage, [limits, metrics, clumsy], homes=homes)
     gateways.append(made)
     results = {"applied": 1, "refused": 2, "failed": 1}
     made.on_table(RoutingTable(2, tuple(homes), results))
@@ -94,6 +99,7 @@ async def live(tmp_path: Path) -> Labels:
     await ask(made)
     await ask(made, stream=True)
     await ask(made, user="refuse me")
+    await ask(made, user="stumble")
     script.append(EngineDead("The model's engine has failed."))
     await ask(made, stream=True)
     script[:] = [lambda play: play.answer.fail(ModelUnavailable("gone"))]

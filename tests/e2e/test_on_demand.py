@@ -55,23 +55,27 @@ def test_a_home_without_requests_stops_and_is_started_again(start_router: Any) -
     router.wait_ready()
     with pytest.raises(urllib.error.HTTPError) as refused:
         router.post(body())
-    assert refused.value.code == 503
-    assert int(refused.value.headers["retry-after"]) >= 1
+    with refused.value as answer:
+        assert answer.code == 503
+        assert int(answer.headers["retry-after"]) >= 1
 
-    def answer() -> Any:
+    def answered() -> Any:
         try:
-            return json.load(router.post(body()))
-        except urllib.error.HTTPError:
+            with router.post(body()) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
             return None
 
     for _ in range(2):
-        wait_until(answer, 60, "the home to be ready")
+        wait_until(answered, 60, "the home to be ready")
         wait_until(lambda: not router.engines(), 60, "the home to be stopped")
     asked = time.time()
     with pytest.raises(urllib.error.HTTPError) as refused:
         router.post(body())
-    assert refused.value.code == 503
-    assert 2 <= int(refused.value.headers["retry-after"]) < 30 + time.time() - asked
+    with refused.value as answer:
+        assert answer.code == 503
+        assert 2 <= int(answer.headers["retry-after"]) < 30 + time.time() - asked
     learned = json.loads((router.state / "load_times.json").read_text())
     (record,) = learned.values()
     assert record["home"] == "parrot"

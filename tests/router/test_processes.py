@@ -42,6 +42,7 @@ class Actor:
         self.name = name
         self.pid = pid
         self.exitcode: int | None = None
+        self.kwargs: dict[str, object] = {}
         self._dies_unseen = dies_unseen
         self._read, self._write = os.pipe()
         self._current_process = SimpleNamespace(sentinel=self._read)
