@@ -57,6 +57,12 @@ async def leave(made: Gateway, stage: Stage) -> None:
     await task
 
 
+def stumble(ctx: RequestContext) -> None:
+    """Fail on some requests, as a plugin with a bug does."""
+    if b'"stumble"' in ctx.body:
+        raise ValueError("a bug")
+
+
 @pytest.fixture
 async def live(tmp_path: Path) -> Labels:
     """What a gateway tells that has seen everything: names of series, their labels, these labels' values."""
@@ -76,10 +82,6 @@ async def live(tmp_path: Path) -> Labels:
         if b'"refuse me"' in ctx.body:
             raise RateLimited("slow down")
 
-    def stumble(ctx: RequestContext) -> None:
-        if b'"stumble"' in ctx.body:
-            raise ValueError("a bug")
-
     gateways: list[Gateway] = []
     metrics = MetricsMiddleware(
         lambda: Board(tmp_path),
@@ -93,8 +95,7 @@ async def live(tmp_path: Path) -> Labels:
     clumsy = notes(Phase.OBSERVE, "clumsy", [], on_request=stumble)
     made = gateway(stage, [limits, metrics, clumsy], homes=homes)
     gateways.append(made)
-    results = {"applied": 1, "refused": 2, "failed": 1}
-    made.on_table(RoutingTable(2, tuple(homes), results))
+    made.on_table(RoutingTable(2, tuple(homes), {"applied": 1, "refused": 2, "failed": 1}))
     await made.start()
     await ask(made)
     await ask(made, stream=True)
