@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 400
 LONGEST_TEST = 600
 CODE = {".py", ".c", ".h", ".sh"}
-HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "deb.debian" + ".org")
+HOSTS = tuple(
+    f"{name}.org" for name in ("pypi", "pythonhosted", "npmjs", "deb.debian", "download.pytorch")
+)
 MACHINE_PATH = re.compile(r"(?<![\w.{}$])/(?:root|work|home|Users)/\w")
 
 
