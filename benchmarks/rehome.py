@@ -157,7 +157,7 @@ class Router:
         before = await self._last()
         self._write(home)
         async with asyncio.timeout(PATIENCE):
-            while (now := await self._last()) == before:  # noqa: ASYNC110
+            while (now := await self._last()) == before:  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.1)
         return now
 

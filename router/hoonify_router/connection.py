@@ -50,20 +50,26 @@ class ClientProtocol(HttpProtocol):
 
     def close(self, timeout: float | None = None) -> None:
         """Close the connection, or our side of it first while the client is still sending."""
-        if self._task is None and self._goodbye is None and self._is_sending():
+        transport = self.transport
+        if (
+            transport is not None
+            and self._task is None
+            and self._goodbye is None
+            and self._is_sending(transport)
+        ):
             if self._callback_check_timeouts:
                 self._callback_check_timeouts.cancel()
             self._goodbye = self.loop.call_later(LINGER, self.close)
-            self.transport.write_eof()  # type: ignore[union-attr]
-            self.transport.resume_reading()  # type: ignore[union-attr]
+            transport.write_eof()
+            transport.resume_reading()
         else:
             super().close(timeout)
 
-    def _is_sending(self) -> bool:
+    def _is_sending(self, transport: asyncio.Transport) -> bool:
         http, self._conversation = self._conversation, None
-        if http is None or self.transport is None or self.transport.is_closing():
+        if http is None or transport.is_closing():
             return False
-        return bool(http.request_body or self.recv_buffer) and self.transport.can_write_eof()
+        return bool(http.request_body or self.recv_buffer) and transport.can_write_eof()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends, or throw it away after a refusal."""

@@ -37,7 +37,7 @@ class Departure:
         if self._idle is not None and not self.running:
             self._idle.set()
 
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - a limit that may be shortened
         """Wait until everything under way has ended; tell whether it has by itself.
 
         Args:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from hoonify_backends.generation.folder import FolderProblem, read_chat_template, read_json
 
 Form = Literal["exl2", "exl3", "gptq", "plain", "other"]
+_METHODS: dict[str, Form] = {"exl2": "exl2", "exl3": "exl3", "gptq": "gptq"}
 
 _TELLING: dict[str, Form] = {".q_weight": "exl2", ".trellis": "exl3", ".qweight": "gptq"}
 _LARGEST_HEADER = 64 * 1024 * 1024
@@ -162,8 +163,8 @@ def _form(config: Mapping[str, Any], weights: list[Path]) -> Form:
             if form is not None:
                 return form
     method = _method(config)
-    if method in ("exl2", "exl3", "gptq"):
-        return method  # type: ignore[return-value]
+    if method in _METHODS:
+        return _METHODS[method]
     return "other" if method else "plain"
 
 

@@ -71,7 +71,7 @@ class JWTAuth(Middleware):
             genuine = hmac.compare_digest(signed, _decode(signature))
             if not genuine or json.loads(_decode(head)).get("alg") != "HS256":
                 raise AuthenticationFailed(_WRONG)
-            claims = json.loads(_decode(body))
+            claims: dict[str, Any] = json.loads(_decode(body))
             in_time = claims.get("nbf", 0) <= time.time() < claims["exp"]
             audience = claims.get("aud", [])
             for_us = self._settings.audience in ("", audience, *audience)
@@ -79,7 +79,7 @@ class JWTAuth(Middleware):
                 raise AuthenticationFailed(_WRONG)
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise AuthenticationFailed(_WRONG) from error
-        return claims  # type: ignore[no-any-return]
+        return claims
 
 
 def _decode(part: str) -> bytes:

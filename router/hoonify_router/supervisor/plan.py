@@ -132,17 +132,17 @@ def plan_homes(
     plans = []
     for model_id, model in loaded.config.models.items():
         homes = model.all_homes()
-        for index, home in enumerate(model.every_home()):
-            shadow = home is model.shadow
-            defaults = loaded.config.backends.get(home.backend)
-            backend = backends[home.backend]
-            home = _with_interpreter(home, defaults)  # noqa: PLW2901
+        for index, given in enumerate(model.every_home()):
+            shadow = given is model.shadow
+            defaults = loaded.config.backends.get(given.backend)
+            backend = backends[given.backend]
+            home = _with_interpreter(given, defaults)
             environment = None
             if home.python is None and home.url is None:
                 environment = _environment(loaded, home, backend, store)
             if environment is not None:
                 python = str(environment / "bin" / "python")
-                home = msgspec.structs.replace(home, python=python)  # noqa: PLW2901
+                home = msgspec.structs.replace(home, python=python)
             plans.append(
                 HomePlan(
                     id=shadow_id(model_id) if shadow else home_id(model_id, index, len(homes)),

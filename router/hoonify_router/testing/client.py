@@ -53,7 +53,8 @@ class Answer:
         found = [one for one in choices if one.get("index") == index]
         if len(found) != 1:
             raise Unmet(f"there are {len(found)} answers with index {index} among {len(choices)}")
-        return found[0]  # type: ignore[no-any-return]
+        (choice,) = found
+        return dict(choice)
 
     @property
     def text(self) -> str:

@@ -160,7 +160,7 @@ class LaunchedUnderTest(HomeUnderTest):
         """Wait until it says that nothing runs; one that does not tell is believed."""
         try:
             async with asyncio.timeout(within):
-                while self._home is not None and self._busy(self._home.health):  # noqa: ASYNC110
+                while self._home is not None and self._busy(self._home.health):  # noqa: ASYNC110 - it tells once a second
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise Unmet(f"a slot is not given back: after {within:g} s it still works") from None
@@ -345,7 +345,7 @@ class WorkerProcess(Worker):
         except OSError as error:
             raise Unmet(f"{self.plan.interpreter} cannot be started: {error}") from error
         self.process = process
-        while not self.socket.exists() and not process.exited.done():  # noqa: ASYNC110
+        while not self.socket.exists() and not process.exited.done():  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.02)
         if process.exited.done():
             raise Unmet(f"the worker does not start: {process.ending}: {process.tail[-400:]}")
