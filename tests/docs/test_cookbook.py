@@ -142,7 +142,7 @@ async def test_the_binary_protocol(install: Install) -> None:
 # ---------------------------------------------------------------- llama-server
 
 FAKE = """#!{python}
-import json, sys
+import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 
@@ -158,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/health":
             return self.tell({{"status": "ok"}})
-        if self.headers["authorization"] != "Bearer " + given["--api-key"]:
+        if self.headers["authorization"] != "Bearer " + os.environ["LLAMA_API_KEY"]:
             return self.tell({{"error": {{"message": "Invalid API Key"}}}}, 401)
         self.tell({{"object": "list", "data": [{{"id": given["--alias"], "object": "model"}}]}})
 

@@ -23,6 +23,9 @@ _CPU_TOKENS = 8192
 _QUIET = ("--uvicorn-access-log-exclude-prefixes", "/v1/loads", "/ready", "/health")
 """The router asks these again and again: its log, and a crash's last words, are for what matters."""
 
+_SECRETS = "secrets.yaml"
+"""What is in no command line, where all users of the machine could read it; SGLang merges it with its flags."""
+
 _DETERMINISTIC = "--enable-deterministic-inference"
 
 _FLAGS = {
@@ -91,7 +94,8 @@ def plan_launch(options: Struct, home: HomeConfig, site: LaunchSite) -> Launch:
     name = served_name(site.model)
     command = [*program(options, site.python), *model_arguments(options, site.base_dir)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", "{port}"]
-    command += ["--api-key", "{key}", *_QUIET, "--enable-cache-report", *flags(options)]
+    command += ["--config", f"{{files}}/{_SECRETS}", *_QUIET, "--enable-cache-report"]
+    command += flags(options)
     if options.nnodes > 1:
         command += ["--nnodes", str(options.nnodes), "--node-rank", "0"]
         command += ["--dist-init-addr", options.dist_init_addr or ""]
@@ -105,6 +109,7 @@ def plan_launch(options: Struct, home: HomeConfig, site: LaunchSite) -> Launch:
         read_progress=read_progress,
         drains=True,
         grace=_GRACE,
+        files={_SECRETS: 'api-key: "{key}"\n'},
     )
 
 

@@ -33,7 +33,10 @@ def explain(options: Struct, subject: Subject) -> Explanation:
         launch.command,
         launch.env,
     )
-    notes = ["{port} and {key} are drawn anew at every start."]
+    notes = [
+        "{port} is drawn anew at every start, and so is the key that the server asks for. It is told in a file in"
+        " {files}, which only the router's user can read."
+    ]
     if options.nnodes == 1:
         return Explanation((first,), tuple(notes))
     notes.append(

@@ -55,7 +55,7 @@ def check(options: Any, home: HomeConfig, base_dir: Path) -> Unavailable | None:
 def launch(options: Any, home: HomeConfig, site: LaunchSite) -> Launch:
     """Say how its server is started: {port} and {key} are drawn by the router."""
     command = (
-        *(options.program, "--host", "127.0.0.1", "--port", "{port}", "--api-key", "{key}"),
+        *(options.program, "--host", "127.0.0.1", "--port", "{port}"),
         *("--model", str(site.base_dir / options.model), "--alias", site.model),
         *("--ctx-size", str(options.context * options.slots), "--parallel", str(options.slots)),
         *options.arguments,
@@ -63,6 +63,7 @@ def launch(options: Any, home: HomeConfig, site: LaunchSite) -> Launch:
     can = Capabilities(PARAMETERS, options.context, options.slots, device="llama.cpp")
     return Launch(
         command,
+        env={"LLAMA_API_KEY": "{key}"},  # a command line is for everyone on the machine to read
         served_name=site.model,
         capabilities=can,
         ready_path="/health",

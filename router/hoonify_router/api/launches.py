@@ -23,11 +23,12 @@ def _tells_nothing(line: str) -> LoadStep | None:
 class Launch:
     """How to start the server of one home, and how to understand it.
 
-    In ``command``, ``{port}`` and ``{key}`` stand for what the router draws anew for every start: a free port
-    of 127.0.0.1, and a key of hexadecimal digits that the server shall ask for.
+    In ``command``, ``env`` and ``files``, ``{port}`` and ``{key}`` stand for what the router draws anew for every
+    start: a free port of 127.0.0.1, and a key of hexadecimal digits that the server shall ask for. All users of a
+    machine can read the command lines of all processes, so the key belongs into a variable or a file.
 
     Args:
-        command: Program and arguments.
+        command: Program and arguments; ``{files}`` stands for the folder with ``files``.
         env: Variables beside those of the router's own environment.
         served_name: The model as this server calls it; empty where it goes by its catalog ID.
         capabilities: What it can do; its ``parameters`` count more than the backend's.
@@ -36,6 +37,8 @@ class Launch:
         read_progress: Reads a line of its output; what it returns resets the clock for stalled loads.
         drains: On SIGTERM it finishes what runs, and then ends.
         grace: Seconds between the end of its drain, or SIGTERM, and SIGKILL.
+        files: Texts by their names, in a folder that only the router's user may enter; they are there from the
+            start of the server to its end.
     """
 
     command: tuple[str, ...]
@@ -47,6 +50,7 @@ class Launch:
     read_progress: Callable[[str], LoadStep | None] = _tells_nothing
     drains: bool = False
     grace: float = 10.0
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

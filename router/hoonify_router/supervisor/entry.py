@@ -95,7 +95,7 @@ async def _run(
 
     def orphaned() -> None:
         supervisor.kill()
-        supervisor.remove_sockets()
+        supervisor.remove_remains()
         loop.call_later(_LAST_MOMENT, os._exit, 1)
 
     watch_parent(orphaned)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-import secrets
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,13 +19,13 @@ from hoonify_router.api import Launch, LaunchSite, ServerBackend
 from hoonify_router.supervisor import guard, lifecycle
 from hoonify_router.supervisor.engine_home import CRASHED, NO_MEMORY, NOT_LOADED, EngineHome
 from hoonify_router.supervisor.home import Home
+from hoonify_router.supervisor.launch_draw import HOST, Draw
 from hoonify_router.supervisor.lifecycle import Limits, Trouble
 from hoonify_router.supervisor.plan import HomePlan
 from hoonify_router.supervisor.probe import listed, missing
 from hoonify_router.supervisor.process import EngineProcess
 from hoonify_router.types import Health, HomeView, Task
 
-_HOST = "127.0.0.1"
 _READY_INTERVAL = 0.1
 _READY_TIMEOUT = 10.0
 _LOOK_INTERVAL = 1.0
@@ -56,13 +54,16 @@ class LaunchedHome(EngineHome):
     Args:
         plan: What it should be.
         on_change: Called when what is published of it has changed.
+        private: Folder for the files of its server, which nobody else may enter.
     """
 
-    def __init__(self, plan: HomePlan, on_change: Callable[[Home], None]) -> None:
+    def __init__(self, plan: HomePlan, on_change: Callable[[Home], None], private: Path) -> None:
         super().__init__(plan, on_change)
         assert isinstance(plan.backend, ServerBackend)
         self._backend = plan.backend
+        self._private = private
         self._launch = Launch(())
+        self._draw: Draw | None = None
         self._key = ""
         self._pool: Pool | None = None
         self._moved_at = 0.0
@@ -114,21 +115,23 @@ class LaunchedHome(EngineHome):
         return backend.launch(options, plan.home, site)
 
     async def _spawn(self, launch: Launch) -> EngineProcess:
-        port = _free_port()
-        key = self._key = secrets.token_hex(32)  # hexadecimal: no program takes it for an option
-        self._pool = Pool(Origin(_HOST, port, tls=False))
-        command = [
-            part.replace("{port}", str(port)).replace("{key}", key) for part in launch.command
-        ]
+        try:
+            draw = self._draw = Draw.of(launch, self._private)
+        except OSError as exc:
+            raise Trouble(NOT_LOADED, f"its server's files cannot be written: {exc}") from exc
+        self._key = draw.key
+        self._pool = Pool(Origin(HOST, draw.port, tls=False))
+        command = [draw.fill(part) for part in launch.command]
+        variables = {name: draw.fill(value) for name, value in launch.env.items()}
         guarded = [sys.executable, "-I", "-S", str(Path(guard.__file__)), "--", *command]
         try:
             return await EngineProcess.start(
                 guarded,
                 self.plan.id,
                 self.plan.base_dir,
-                {**self.plan.variables, **launch.env},
+                {**self.plan.variables, **variables},
                 on_line=self._read,
-                secret=key,
+                secret=draw.key,
             )
         except OSError as exc:
             raise Trouble(NOT_LOADED, f"{command[0]} cannot be started: {exc}") from exc
@@ -234,6 +237,9 @@ class LaunchedHome(EngineHome):
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+        if self._draw is not None:
+            self._draw.discard()
+            self._draw = None
         self._key = ""
 
     async def _end(self, process: EngineProcess, grace: float) -> None:
@@ -246,11 +252,3 @@ class LaunchedHome(EngineHome):
             told = NO_MEMORY if loading else "Its engine ran out of memory."
             trouble = Trouble(told, trouble.detail)
         await super()._bury(trouble)
-
-
-def _free_port() -> int:
-    """Return a port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from hoonify_router.supervisor.generations import History
 from hoonify_router.supervisor.holds import Holds
 from hoonify_router.supervisor.home import Home, UnavailableHome
 from hoonify_router.supervisor.idleness import stop_what_is_idle
+from hoonify_router.supervisor.launch_draw import FOLDERS
 from hoonify_router.supervisor.launched_home import LaunchedHome
 from hoonify_router.supervisor.lifecycle import Limits
 from hoonify_router.supervisor.load_times import LoadTimes
@@ -147,7 +149,7 @@ class Supervisor:
         Raises:
             OSError: The control socket cannot be opened.
         """
-        self.remove_sockets()  # of an earlier supervisor, which was killed
+        self.remove_remains()  # of an earlier supervisor, which was killed
         await self._control.listen(self._runtime_dir / SOCKET_NAME)
         self._control.config = self._reloader.loaded.config
         self._publish()
@@ -198,8 +200,10 @@ class Supervisor:
         """Take over what the configuration file says now, in the background."""
         self._reloader.ask(Trigger(how, who))
 
-    def remove_sockets(self) -> None:
-        """Remove whatever sockets are in the folder; it is ours alone."""
+    def remove_remains(self) -> None:
+        """Remove whatever sockets and files of servers are in the folder; it is ours alone."""
+        for folder in self._runtime_dir.glob(FOLDERS):
+            shutil.rmtree(folder, ignore_errors=True)
         for path in self._runtime_dir.glob("*.sock"):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -235,7 +239,7 @@ class Supervisor:
         if plan.home.url is not None:
             return ServerHome(plan, self._changed)
         if isinstance(plan.backend, ServerBackend):
-            return LaunchedHome(plan, self._changed)
+            return LaunchedHome(plan, self._changed, self._runtime_dir)
         return WorkerHome(plan, self._changed, self._runtime_dir, number)
 
     async def in_flight(self, home: Home) -> int:

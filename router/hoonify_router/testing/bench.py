@@ -145,7 +145,7 @@ class Bench:
         if isinstance(plan.backend, WorkerBackend):
             return WorkerProcess(plan, self.folder)
         if plan.home.url is None:
-            return LaunchedUnderTest(plan)
+            return LaunchedUnderTest(plan, self.folder)
         return ServerHomeUnderTest(plan)
 
     # ------------------------------------------------------------ what it can do

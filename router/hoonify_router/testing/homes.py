@@ -120,10 +120,12 @@ class LaunchedUnderTest(HomeUnderTest):
 
     Args:
         plan: The home.
+        folder: Private folder for its files.
     """
 
-    def __init__(self, plan: HomePlan) -> None:
+    def __init__(self, plan: HomePlan, folder: Path) -> None:
         self._plan = plan
+        self._folder = folder
         self._home: LaunchedHome | None = None
         self._life: asyncio.Task[None] | None = None
 
@@ -141,7 +143,7 @@ class LaunchedUnderTest(HomeUnderTest):
     async def start(self) -> None:
         """Launch it and wait until it has answered its first request."""
         await self.stop()
-        home = self._home = LaunchedHome(self._plan, lambda home: None)
+        home = self._home = LaunchedHome(self._plan, lambda home: None, self._folder)
         self._life = asyncio.create_task(home.run())
         try:
             await home.ensure_ready()

@@ -91,7 +91,9 @@ def servers(router: Router) -> list[Server]:
         except OSError:
             continue
         if len(words) > 1 and words[1].endswith("hoonify_launch_on_cpu.py") and alive(pid):
-            port, key = (words[words.index(flag) + 1] for flag in ("--port", "--api-key"))
+            port, file = (words[words.index(flag) + 1] for flag in ("--port", "--config"))
+            key = Path(file).read_text().split('"')[1]
+            assert key not in " ".join(words)
             found.append(Server(pid, int(port), key))
     return sorted(found, key=lambda server: server.pid)
 

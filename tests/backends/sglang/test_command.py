@@ -27,9 +27,10 @@ def test_an_option_that_says_nothing_adds_no_flag(tmp_path: Path) -> None:
     assert launch.command == (
         *("/env/bin/python", "-m", "sglang.launch_server", "--model-path", "org/model"),
         *("--served-model-name", "qwen-3", "--host", "127.0.0.1", "--port", "{port}"),
-        *("--api-key", "{key}", "--uvicorn-access-log-exclude-prefixes", "/v1/loads", "/ready"),
-        *("/health", "--enable-cache-report"),
+        *("--config", "{files}/secrets.yaml", "--uvicorn-access-log-exclude-prefixes", "/v1/loads"),
+        *("/ready", "/health", "--enable-cache-report"),
     )
+    assert launch.files == {"secrets.yaml": 'api-key: "{key}"\n'}
     assert launch.env == {}
     assert (launch.ready_path, launch.moves_path, launch.drains) == ("/ready", "/health", True)
 
@@ -158,8 +159,8 @@ def test_the_commands_of_every_node_are_explained(tmp_path: Path) -> None:
     assert "--nnodes 2 --node-rank 0 --dist-init-addr 10.0.0.1:20000" in first
     assert "--nnodes 2 --node-rank 1 --dist-init-addr 10.0.0.1:20000" in second
     assert second.startswith("python -m sglang.launch_server --model-path org/huge")
-    assert "{key}" in first
-    assert "{key}" not in second
+    assert "--config {files}/secrets.yaml" in first
+    assert "{" not in second
     assert "node 1 of 2" in told.steps[1].title
 
 

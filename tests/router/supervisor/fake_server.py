@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server that a test launches: ``python fake_server.py --port N --key K [--wish ...]``.
+"""A small OpenAI-compatible server that a test launches: ``python fake_server.py --port N --key-file FILE --folder FOLDER``.
 
 Wishes come as files in the folder ``--folder``: while the file is there, the server behaves so.
 """
@@ -18,10 +18,11 @@ from pathlib import Path
 
 ARGUMENTS = argparse.ArgumentParser()
 ARGUMENTS.add_argument("--port", type=int, required=True)
-ARGUMENTS.add_argument("--key", required=True)
+ARGUMENTS.add_argument("--key-file", type=Path, required=True)
 ARGUMENTS.add_argument("--folder", type=Path, required=True)
 ARGUMENTS.add_argument("--name", default="parrot")
 TOLD = ARGUMENTS.parse_args()
+KEY = TOLD.key_file.read_text()
 
 
 def wishes(name: str) -> bool:
@@ -45,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self._say(503 if wishes("unready") else 200, {})
         elif self.path == "/moves":
             self._say(503 if wishes("stuck") else 200, {})
-        elif self.headers.get("authorization") != f"Bearer {TOLD.key}":
+        elif self.headers.get("authorization") != f"Bearer {KEY}":
             self._say(401, {"error": "Unauthorized"})
         elif self.path == "/v1/models":
             self._say(200, {"data": [{"id": TOLD.name}]})
@@ -59,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         (TOLD.folder / f"asked-{time.monotonic_ns()}").write_text(json.dumps(body))
         if wishes("broken"):
-            self._say(500, {"error": {"message": f"it broke, and the key is {TOLD.key}"}})
+            self._say(500, {"error": {"message": f"it broke, and the key is {KEY}"}})
         else:
             self._say(200, {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
@@ -78,7 +79,7 @@ def main() -> None:
     with starts.open("a") as file:
         file.write(f"{TOLD.port} {os.getpid()}\n")
     count = len(starts.read_text().splitlines())
-    print(f"my arguments: port={TOLD.port} key={TOLD.key}", flush=True)
+    print(f"my arguments: port={TOLD.port} key={KEY}", flush=True)
     if wishes("child"):  # which moves to a session of its own
         code = "import os, time; os.setsid(); time.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", code])

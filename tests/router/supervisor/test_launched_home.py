@@ -29,6 +29,7 @@ from hoonify_router.api import (
 )
 from hoonify_router.loader import Plugins, load_plugins
 from hoonify_router.supervisor import launched_home
+from hoonify_router.supervisor.launch_draw import FOLDERS
 from hoonify_router.types import Capabilities, Health
 
 from .conftest import ECHO
@@ -55,10 +56,11 @@ def progress(line: str) -> LoadStep | None:
 def launch(options: msgspec.Struct, home: HomeConfig, site: LaunchSite) -> Launch:
     """Start the fake server."""
     assert isinstance(options, FakeOptions)
-    command = (site.python, str(PROGRAM), "--port", "{port}", "--key", "{key}")
+    command = (site.python, str(PROGRAM), "--port", "{port}", "--key-file", "{files}/key")
     return Launch(
         (*command, "--folder", options.folder, "--name", options.name),
-        env={"FAKE": "yes"},
+        env={"FAKE": "at {port}"},
+        files={"key": "{key}"},
         capabilities=CAPABILITIES,
         ready_path="/ready",
         moves_path="/moves",
@@ -119,6 +121,16 @@ def lives(pid: int) -> bool:
         return False
 
 
+def keys(private: Path) -> list[Path]:
+    """Return the files in which servers are told their keys."""
+    return list(private.glob(f"{FOLDERS}/key"))
+
+
+def told(pid: int) -> tuple[str, str]:
+    """Return a process's command line, which all may read, and its environment."""
+    return Path(f"/proc/{pid}/cmdline").read_text(), Path(f"/proc/{pid}/environ").read_text()
+
+
 async def until(condition: Callable[[], object], patience: float = 30) -> None:
     """Wait for something that has no event."""
     async with asyncio.timeout(patience):
@@ -151,6 +163,39 @@ async def test_its_key_is_in_no_log_and_no_status(
     assert home.api_key not in caplog.text
     status = await running.client.status()
     assert home.api_key not in repr(msgspec.to_builtins(status))
+
+
+async def test_its_key_is_for_nobody_else_to_read(
+    supervise: Any, folder: Path, runtime_dir: Path
+) -> None:
+    """Neither in the list of processes nor in a file that others may open; with the server it is gone."""
+    running = await supervise(yaml(folder))
+    home = await running.until_state("ready")
+    ((port, pid),) = starts(folder)
+    guard = await running.engine()
+    assert home.api_key not in told(pid)[0] + told(guard)[0]
+    assert f"FAKE=at {port}" in told(pid)[1]
+    (file,) = keys(runtime_dir)
+    assert file.read_text() == home.api_key
+    assert (file.stat().st_mode & 0o77, file.parent.stat().st_mode & 0o77) == (0, 0)
+    os.kill(pid, signal.SIGKILL)
+    await running.until(lambda home: home.starts == 2 and home.state == "ready", patience=60)
+    (second,) = keys(runtime_dir)
+    assert second != file
+    await running.stop()
+    assert not keys(runtime_dir)
+
+
+async def test_files_that_a_killed_supervisor_has_left_are_removed(
+    supervise: Any, folder: Path, runtime_dir: Path
+) -> None:
+    """By the next one, before it starts anything."""
+    left = runtime_dir / FOLDERS.replace("*", "left")
+    left.mkdir()
+    (left / "key").touch()
+    running = await supervise(yaml(folder))
+    await running.until_state("ready")
+    assert left / "key" not in keys(runtime_dir)
 
 
 async def test_progress_is_told_and_keeps_a_slow_load_alive(supervise: Any, folder: Path) -> None:
@@ -300,10 +345,11 @@ async def test_all_of_it_ends_when_its_guardian_is_killed(folder: Path) -> None:
     """As when the supervisor gets SIGKILL: the death pipe closes, and within a moment nothing is left."""
     (folder / "child").touch()
     guard = Path(launched_home.guard.__file__)
+    (key := folder / "key").write_text("k")
     code = f"""
         import subprocess, sys, time
         command = [sys.executable, "-I", "-S", {str(guard)!r}, "--", sys.executable, {str(PROGRAM)!r},
-                   "--port", "0", "--key", "k", "--folder", {str(folder)!r}]
+                   "--port", "0", "--key-file", {str(key)!r}, "--folder", {str(folder)!r}]
         subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         time.sleep(600)
     """
