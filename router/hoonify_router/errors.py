@@ -22,6 +22,7 @@ RouterError                      500  server_error            internal_error
 ├── UnsupportedMediaType         415  invalid_request_error   unsupported_media_type
 ├── RateLimited                  429  rate_limit_error        rate_limit_exceeded
 ├── Overloaded                   429  rate_limit_error        queue_full
+├── RouterFull                   503  server_error            router_full
 ├── ModelUnavailable             503  server_error            model_unavailable
 │   ├── EngineDead               503
 │   │   ├── BrokenAnswer         503
@@ -211,6 +212,13 @@ class Overloaded(RouterError):
     status = 429
     type = "rate_limit_error"
     code = "queue_full"
+
+
+class RouterFull(RouterError):
+    """The router itself cannot take more at the moment; no home is at fault, and no other one can help."""
+
+    status = 503
+    code = "router_full"
 
 
 class ModelUnavailable(RouterError):

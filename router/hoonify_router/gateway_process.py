@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from sanic import Sanic
 
-from hoonify_router import runfile
+from hoonify_router import open_files, runfile
 from hoonify_router.adapters.engine import WorkerAdapter
 from hoonify_router.adapters.server import ServerAdapter
 from hoonify_router.api import (
@@ -151,7 +151,7 @@ def gateway_app(launch: Launch) -> Sanic[Any, Any]:
         routes, failures = collect_routes(plugins, context)
     except PluginError as error:
         raise _cannot_start(str(error)) from error
-    _warn(launch, failures, middleware)
+    _warn(launch, failures, middleware, open_files.raise_limit())
     servers = {
         name: backend
         for name, backend in plugins.backends.items()
@@ -265,11 +265,25 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER)
 
 
-def _warn(launch: Launch, failures: Sequence[object], middleware: Sequence[Middleware]) -> None:
+def _warn(
+    launch: Launch, failures: Sequence[object], middleware: Sequence[Middleware], files: int
+) -> None:
     """Say what an operator should know at a start that goes well all the same."""
     for failure in failures:
         log.warning("%s", failure)
     _warn_of_open_door(launch, middleware)
+    _warn_of_few_files(launch, files)
+
+
+def _warn_of_few_files(launch: Launch, files: int) -> None:
+    """Say once how few streams a process can carry where the system allows it only few open files."""
+    if files >= open_files.ENOUGH or not runfile.first_time(launch.runtime_dir, "few-files"):
+        return
+    told = (
+        "FEW FILES: a gateway may have %d files open, enough for about %d streams at the same time; raise the hard"
+        " limit (systemd: LimitNOFILE=, Docker: --ulimit nofile=, a shell: ulimit -Hn) for more"
+    )
+    log.warning(told, files, open_files.streams_for(files))
 
 
 def _warn_of_open_door(launch: Launch, middleware: Sequence[Middleware]) -> None:

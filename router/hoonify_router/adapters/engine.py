@@ -8,10 +8,11 @@ from functools import partial
 from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
-from hoonify_router.adapters.refusals import AWAY, SLOW, discreet
+from hoonify_router.adapters.refusals import AWAY, NO_ROOM, SLOW, discreet
 from hoonify_router.adapters.worker import EventSink, OnReleased, WorkerConnection
 from hoonify_router.answer import Answer
-from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError
+from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError, RouterFull
+from hoonify_router.open_files import none_is_left
 from hoonify_router.stream import EventStream
 from hoonify_router.types import (
     Counted,
@@ -200,6 +201,8 @@ class WorkerAdapter(Adapter):
         except TimeoutError as error:
             raise ConnectTimeout(SLOW, retry_after=1) from error
         except OSError as error:
+            if none_is_left(error):
+                raise RouterFull(NO_ROOM, retry_after=1) from error
             raise EngineDead(AWAY, retry_after=1) from error
 
     def _connected(self, address: str, done: asyncio.Future[Connection]) -> None:

@@ -13,9 +13,11 @@ from hoonify_router.adapters.upstream import (
     ConnectTimedOut,
     Exchange,
     Limits,
+    NoFilesLeft,
     Receiver,
     UpstreamConnection,
 )
+from hoonify_router.open_files import none_is_left
 
 
 class Pool:
@@ -119,7 +121,8 @@ class Pool:
             exchange.fail(ConnectTimedOut(str(error) or "it took too long"))
             return
         except OSError as error:
-            exchange.fail(ConnectFailed(str(error) or type(error).__name__))
+            kind = NoFilesLeft if none_is_left(error) else ConnectFailed
+            exchange.fail(kind(str(error) or type(error).__name__))
             return
         self._all.add(connection)
         if self._timer is None:

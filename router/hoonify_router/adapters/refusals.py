@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hoonify_router.adapters.upstream import ConnectFailed, ConnectTimedOut, UpstreamError
+from hoonify_router.adapters.upstream import (
+    ConnectFailed,
+    ConnectTimedOut,
+    NoFilesLeft,
+    UpstreamError,
+)
 from hoonify_router.discretion import tells_of_inside
 from hoonify_router.errors import (
     ConnectTimeout,
@@ -24,6 +29,7 @@ from hoonify_router.errors import (
     Overloaded,
     PayloadTooLarge,
     RouterError,
+    RouterFull,
     UnknownParameter,
     Unsupported,
     WrongEndpoint,
@@ -42,6 +48,7 @@ _MAX_PARAM = 100
 
 REFUSED = "The model's engine cannot serve this request."
 FULL = "The model's queue is full."
+NO_ROOM = "The router is serving as many requests as it can."
 AWAY = "The model's engine cannot be reached."
 SLOW = "No connection to the model's engine came about in time."
 FAILED = "The model's engine has failed."
@@ -103,6 +110,8 @@ def stream_refusal(error: Any, task: Task = "chat") -> RouterError:
 
 def breakdown(error: UpstreamError) -> RouterError:
     """Return our error for an upstream that did not answer, or not to the end."""
+    if isinstance(error, NoFilesLeft):
+        return RouterFull(NO_ROOM, retry_after=1)
     if isinstance(error, ConnectTimedOut):
         return ConnectTimeout(SLOW, retry_after=2)
     if isinstance(error, ConnectFailed):

@@ -28,6 +28,10 @@ class ConnectTimedOut(ConnectFailed):
     """It took too long to reach it: nothing was sent."""
 
 
+class NoFilesLeft(ConnectFailed):
+    """This process may not open another socket: nothing was sent, and the upstream is not to blame."""
+
+
 class ConnectionLost(UpstreamError):
     """The connection broke before the answer was complete."""
 
