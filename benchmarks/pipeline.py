@@ -87,10 +87,23 @@ class Entry:
     Args:
         names: Which.
         folder: For its state.
+        adapter: Speaks to the home; without one it has answered as soon as it is asked.
+        address: Of the home.
+        body: Of each request.
     """
 
-    def __init__(self, names: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        folder: Path,
+        adapter: Adapter | None = None,
+        address: str = "/x",
+        body: bytes = BODY,
+    ) -> None:
         self.names = names
+        self._body = body
+        adapter = adapter or AtOnce()
+        kind: Any = adapter.kind
         folder.mkdir()
         sha256 = hashlib.sha256(KEY.encode()).hexdigest()
         limits = {"requests_per_minute": 10**9, "tokens_per_minute": 10**12}
@@ -110,9 +123,9 @@ class Entry:
                 raise outcome.error
         catalog = Catalog(config, {})
         middleware = build_pipeline(hooks, loaded, context)
-        self.gateway = Gateway(config, middleware, {"worker": AtOnce()}, catalog)
+        self.gateway = Gateway(config, middleware, {kind: adapter}, catalog)
         home = HomeView(
-            id=MODEL, model=MODEL, backend="echo", kind="worker", state="ready", address="/x"
+            id=MODEL, model=MODEL, backend="echo", kind=kind, state="ready", address=address
         )
         self.gateway.on_table(RoutingTable(1, (home,)))
 
@@ -131,7 +144,7 @@ class Entry:
                 HEADERS,
                 "127.0.0.1",
                 time.perf_counter(),
-                BODY,
+                self._body,
             )
             await infer(ctx, Reply(transport, ctx.response_headers), "chat")
             if ctx.status != 200:
