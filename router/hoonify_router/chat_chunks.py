@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -53,12 +53,12 @@ class ChatChunks(Chunks):
             self._end,
         )
 
-    def escaped(self, texts: Iterable[bytes], thinks: bool) -> bytes:
-        """Return a chunk for each text; they are the insides of JSON strings."""
-        before, after = self._content + b'"', b'"' + self._spoken
+    def around(self, thinks: bool) -> tuple[bytes, bytes]:
+        """Return what stands before and after the text in a chunk of the first answer, its quotes included."""
+        before = self._content + b'"'
         if thinks:
             before = self._prefix + b'{"index":0,"delta":{"reasoning_content":"'
-        return b"".join([before + text + after for text in texts])
+        return before, b'"' + self._spoken
 
     def reasoning(self, text: str, index: int) -> bytes:
         """Return a chunk with a piece of what the model thinks."""

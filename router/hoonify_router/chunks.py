@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -64,8 +64,12 @@ class Chunks(ABC):
         """Return a chunk with a piece of the answer and how probable its tokens were."""
 
     @abstractmethod
-    def escaped(self, texts: Iterable[bytes], thinks: bool) -> bytes:
-        """Return a chunk for each text; they are the insides of JSON strings."""
+    def around(self, thinks: bool) -> tuple[bytes, bytes]:
+        """Return what stands before and after the text in a chunk of the first answer, its quotes included.
+
+        Args:
+            thinks: Whether the text is a thought.
+        """
 
     @abstractmethod
     def parts(self, fields: Mapping[str, Any], index: int, logprobs: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -41,11 +41,10 @@ class TextChunks(Chunks):
         gathered.add(logprobs)
         return self._choice(index, _encode(text), gathered.take())
 
-    def escaped(self, texts: Iterable[bytes], thinks: bool) -> bytes:
-        """Return a chunk for each text; they are the insides of JSON strings."""
+    def around(self, thinks: bool) -> tuple[bytes, bytes]:
+        """Return what stands before and after the text in a chunk of the first answer, its quotes included."""
         before = self._prefix + b'{"index":0,"text":"'
-        after = b'","logprobs":null,"finish_reason":null}' + self._end
-        return b"".join([before + text + after for text in texts])
+        return before, b'","logprobs":null,"finish_reason":null}' + self._end
 
     def parts(self, fields: Mapping[str, Any], index: int, logprobs: Any) -> bytes:
         """Return a chunk with the content among ``fields``; there is no place for anything else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hoonify_router.adapters.pool import Pool
@@ -60,6 +61,8 @@ def request(pool: Pool, path: str, *, api_key: str = "", body: bytes | None = No
 class _Collector:
     """Takes the answer."""
 
+    relay: Callable[[bytes], int] | None = None
+
     def __init__(self) -> None:
         self.answer: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
         self._status = 0
@@ -90,6 +93,8 @@ class _Collector:
 
 class Ignored:
     """Takes an answer that nobody wants."""
+
+    relay: Callable[[bytes], int] | None = None
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """Nothing."""

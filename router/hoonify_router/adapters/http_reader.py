@@ -59,6 +59,11 @@ class ResponseReader:
         """Whether the answer is complete."""
         return self._state == _DONE
 
+    @property
+    def between_chunks(self) -> bool:
+        """Whether the next byte begins another chunk of the body."""
+        return self._state == _CHUNK_SIZE and not self._buffer
+
     def feed(self, data: bytes) -> bytes:
         """Take received bytes, return what of the body they hold.
 

@@ -3,7 +3,7 @@
 In the chunks of one stream only the text differs. What stands before and after it is learnt from a chunk
 that was decoded; from then on a chunk with the same beginning and the same end has only its text taken
 out and goes on between our own beginning and end. That is proof enough: the same keys at the same
-places, one choice, no finish, no error, no usage, a text without escapes.
+places, one choice, no finish, no error, no usage, a text that means the same in every JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SCALAR = rb'"[a-z_]+": ?(?:"[^"\\]*"|-?[0-9]+|null|true|false)'
 _NULL = rb'"[a-z_]+": ?null'
 _TAIL = rb"\}\](?:, ?" + _SCALAR + rb")*\}"
 _UNFINISHED = re.compile(rb'"finish_reason": ?null')
-_NOT_PLAIN = re.compile(rb'["\\\\\x00-\x1f]')
+_INSIDE = re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*')  # no \u: half a surrogate is no text
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,26 @@ class Mould:
         before: Everything up to the text's opening quote, the quote included.
         after: Everything from its closing quote on.
         thinks: Whether the text is a thought.
+
+    Attributes:
+        whole_after: ``after``, and the end of an event that is the whole chunk of a body.
     """
 
-    __slots__ = ("_after", "_before", "_frame", "thinks")
+    __slots__ = ("after", "before", "thinks", "whole_after")
 
     def __init__(self, before: bytes, after: bytes, thinks: bool) -> None:
-        self._before = before
-        self._after = after
-        self._frame = len(before) + len(after)
+        self.before = before
+        self.after = after
+        self.whole_after = after + b"\n\n\r\n"
         self.thinks = thinks
 
     def text_of(self, event: bytes) -> bytes | None:
         """Return the text in ``event``, as JSON has it, or ``None`` if the event must be decoded."""
-        if not (event.startswith(self._before) and event.endswith(self._after)):
+        before, after = self.before, self.after
+        if not (event.startswith(before) and event.endswith(after)):
             return None
-        text = event[len(self._before) : -len(self._after)]
-        if len(event) < self._frame or _NOT_PLAIN.search(text) is not None:
-            return None
-        return text if text.isascii() or _is_utf8(text) else None
+        text = event[len(before) : -len(after)]
+        return text if len(event) >= len(before) + len(after) and is_inside(text) else None
 
 
 def learn(event: bytes, shape: Shape) -> Mould | None:
@@ -91,7 +93,10 @@ def learn(event: bytes, shape: Shape) -> Mould | None:
     return Mould(before[0], after, before[1] in shape.thoughts)
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_inside(text: bytes) -> bool:
+    """Tell whether ``text`` is the inside of a JSON string; one with codes of characters is better decoded."""
+    if _INSIDE.fullmatch(text) is None:
+        return False
     try:
         text.decode()
     except UnicodeDecodeError:

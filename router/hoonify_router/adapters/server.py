@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -64,6 +64,7 @@ class Intake:
         "_size",
         "_status",
         "_task",
+        "relay",
     )
 
     def __init__(self, answer: Answer, job: Job) -> None:
@@ -77,6 +78,7 @@ class Intake:
         self._pieces: list[bytes] = []
         self._size = 0
         self._events: EventReader | None = None
+        self.relay: Callable[[bytes], int] | None = None
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """Decide by the head what the body is."""
@@ -89,6 +91,7 @@ class Intake:
             and kind.startswith(b"text/event-stream")
         ):
             self._events = EventReader(self._answer, _DIALECTS[self._task]())
+            self.relay = self._events.relay
 
     def on_body(self, data: bytes) -> None:
         """Pass events on, keep anything else until it is complete."""

@@ -7,13 +7,16 @@ which checks it (see ``dialects``).
 from __future__ import annotations
 
 from hoonify_router.adapters.dialects import BROKEN, Dialect
-from hoonify_router.adapters.moulds import Mould, learn
+from hoonify_router.adapters.moulds import Mould, is_inside, learn
 from hoonify_router.errors import BrokenAnswer
 from hoonify_router.stream import EventStream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 _MOULDS = 6  # how often a stream may teach us; most need two
+_QUOTE, _BACKSLASH = b'"\\'
+_LINE_END = 10
+_SIZE_BYTES = 10  # of a chunk, its line end included
 
 
 class EventReader:
@@ -62,6 +65,47 @@ class EventReader:
         if texts and self._mould is not None:
             self._answer.escaped(texts, self._mould.thinks)
             texts.clear()
+
+    def relay(self, data: bytes) -> int:
+        """Take what can be passed on straight from the socket; return how many bytes that is.
+
+        For most tokens this is all that happens, so every part of it is written out here: a call more would
+        cost as much as a part.
+
+        Args:
+            data: What has come between two chunks of a body. Taken are chunks of which each is one event with a
+                text, from the first on, as long as they last.
+        """
+        mould = self._mould
+        if mould is None or self._rest or self._answer.ended:
+            return 0
+        before, after = mould.before, mould.whole_after
+        texts: list[bytes] = []
+        place, end = 0, len(data)
+        while place < end:
+            begin = data.find(_LINE_END, place, place + _SIZE_BYTES) + 1
+            if not begin or not data.startswith(before, begin):
+                break
+            opening = begin + len(before)
+            closing = data.find(after, opening)
+            if closing < 0:
+                break
+            following = closing + len(after)
+            size, told = following - begin - 2, data[place:begin]
+            if told != b"%x\r\n" % size and told != b"%X\r\n" % size:
+                break
+            text = data[opening:closing]
+            if _QUOTE in text or _BACKSLASH in text or not text.isascii():
+                if not is_inside(text):
+                    break
+            elif not text.decode().isprintable():
+                break
+            if text:
+                texts.append(text)
+            place = following
+        if texts:
+            self._answer.escaped(texts, mould.thinks)
+        return place
 
     def close(self) -> None:
         """The body is complete: what is left is an event without its empty line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -45,7 +46,13 @@ class Receiver(Protocol):
 
     After ``on_head`` and any number of ``on_body`` comes exactly one of ``on_end`` and ``on_error``,
     unless the exchange is cancelled: then nothing more comes.
+
+    Attributes:
+        relay: Looks at what comes between two chunks of a body before anybody else does, and returns how many
+            bytes of whole chunks it has taken from the beginning; ``None`` where there is no such short way.
     """
+
+    relay: Callable[[bytes], int] | None
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """Take the status and those headers that matter, with lower-case names."""
@@ -149,6 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader = ResponseReader()
         self._transport: asyncio.Transport | None = None
         self._answering = False  # the answer's first byte has come
+        self._relay: Callable[[bytes], int] | None = None  # between two chunks only
         self.exchange: Exchange | None = None
         self.used = 0
         self.idle_since = 0.0
@@ -165,6 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         exchange.connection = self
         self.used += 1
         self._answering = False
+        self._relay = None
         self._reader.start()
         self._transport.write(exchange.request)
         if exchange.paused:
@@ -172,7 +181,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; the receiver hears nothing."""
-        self.exchange = None
+        self.exchange = self._relay = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -204,17 +213,14 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:
             self.abort()  # it speaks without being asked
             return
-        if not self._answering:
-            self._answering = True
-            exchange.request = b""  # it will not be sent again
-        reader = self._reader
-        began = reader.status
         try:
-            body = reader.feed(data)
-            if not began and reader.status:
-                exchange.receiver.on_head(reader.status, reader.headers)
-            if body and not exchange.ended:
-                exchange.receiver.on_body(body)
+            if (relay := self._relay) is not None:
+                taken = relay(data)
+                if taken == len(data):
+                    return
+                if taken:
+                    data = data[taken:]
+            self._read(exchange, data)
         except ProtocolError as error:
             self.abort()
             exchange.fail(BadAnswer(str(error)))
@@ -224,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             exchange.fail(UpstreamError(f"it could not be taken: {bug!r}"))
             return
-        if reader.done:
+        if self._reader.done:
             self._finish(exchange)
 
     def eof_received(self) -> None:
@@ -232,7 +238,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: the answer has ended, or never will."""
-        self._transport = None
+        self._transport = self._relay = None
         self._keeper.forget(self)
         exchange, self.exchange = self.exchange, None
         if exchange is None or exchange.ended:
@@ -252,8 +258,21 @@ class UpstreamConnection(asyncio.Protocol):
         exchange.ended = True
         exchange.receiver.on_end()
 
+    def _read(self, exchange: Exchange, data: bytes) -> None:
+        if not self._answering:
+            self._answering = True
+            exchange.request = b""  # it will not be sent again
+        reader, receiver = self._reader, exchange.receiver
+        began = reader.status
+        body = reader.feed(data)
+        if not began and reader.status:
+            receiver.on_head(reader.status, reader.headers)
+        if body and not exchange.ended:
+            receiver.on_body(body)
+        self._relay = receiver.relay if reader.between_chunks and not exchange.ended else None
+
     def _finish(self, exchange: Exchange) -> None:
-        self.exchange = None
+        self.exchange = self._relay = None
         exchange.connection = None
         if exchange.paused:
             self.resume_reading()

@@ -30,6 +30,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 class Catcher:
     """A receiver that keeps what it hears."""
 
+    relay: Callable[[bytes], int] | None = None
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
