@@ -1,0 +1,1 @@
+"""How fast the ONNX Runtime engine is beside a plain loop and onnxruntime-genai; see ``__main__``."""
