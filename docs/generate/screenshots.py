@@ -199,7 +199,7 @@ def _furnish(folder: Path) -> dict[str, str]:
         keys.add(record)
     keys.close()
     usage = UsageStore(url)
-    usage.add("pictures", list(enumerate(_month(user), 1)))
+    usage.add(_month(user))
     usage.close()
     return {"user": user_key, "admin": admin_key}
 

@@ -68,13 +68,18 @@ usage_records = Table(
     Column("price", Numeric(18, 9), nullable=False, server_default="0"),
     Column("first_token", Float),
     Column("duration", Float, nullable=False, server_default="0"),
-    Column("journal", String(64), nullable=False),
-    Column("place", BigInteger, nullable=False),
     Index("usage_by_key", "key_id", "at"),
     Index("usage_by_time", "at"),
-    Index("usage_once", "journal", "place", unique=True),
 )
-"""``journal`` and ``place`` say where in which gateway's journal a record stood: each is taken over once."""
+
+usage_journals = Table(
+    "usage_journals",
+    metadata,
+    Column("journal", String(64), primary_key=True),
+    Column("place", BigInteger, nullable=False),
+)
+"""Up to which place the records of a gateway's journal are in ``usage_records``: written in the same transaction, so
+that each is taken over once. A row stays when its journal has gone: somebody may just be reading it."""
 
 browser_sessions = Table(
     "browser_sessions",

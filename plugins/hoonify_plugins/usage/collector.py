@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
-from hoonify_plugins.usage.journal import SUFFIX, has_a_writer, records_from
-from hoonify_plugins.usage.record import UsageRecord
+from hoonify_plugins.usage.journal import SUFFIX
+from hoonify_plugins.usage.reading import Reading, has_a_writer, read_journal
 from hoonify_plugins.usage.store import UsageStore
 from hoonify_router.errors import PluginError
 
-_INTERVAL = 0.5
-_BATCH = 1000
+_INTERVAL = 1.0
+_BATCH = 10_000
 
 
 class UsageCollector(threading.Thread):
@@ -25,6 +24,7 @@ class UsageCollector(threading.Thread):
         folder: Where the journals are.
         log: Where trouble is told.
         interval: Seconds between two looks.
+        batch: How many records are put into the database in one transaction, at most.
     """
 
     def __init__(
@@ -33,16 +33,18 @@ class UsageCollector(threading.Thread):
         folder: Path,
         log: logging.Logger,
         interval: float = _INTERVAL,
+        batch: int = _BATCH,
     ) -> None:
         super().__init__(name="collect usage records", daemon=True)
         self._open_store = open_store
         self._folder = folder
         self._log = log
         self._interval = interval
+        self._batch = batch
         self._stopping = threading.Event()
         self._store: UsageStore | None = None
         self._places: dict[str, int] = {}
-        self._damaged: set[str] = set()
+        self._damaged: dict[str, int] = {}
         self._reachable = True
 
     def stop(self) -> None:
@@ -77,41 +79,47 @@ class UsageCollector(threading.Thread):
         """
         if self._store is None:
             self._store = self._open_store()
-        taken = 0
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            if path.name not in self._damaged:
-                taken += self._take_over(path, self._store)
+        taken, more = 0, True
+        while more:
+            readings, ended, more = self._read(self._store)
+            if readings:
+                self._places |= self._store.take_over(readings)
+                taken += sum(
+                    len(each.rows) for each in readings if self._places[each.journal] == each.place
+                )
+            for path, place in ended.items():
+                if self._places[path.stem] == place:
+                    path.unlink(missing_ok=True)
+                    del self._places[path.stem]
         return taken
 
-    def _take_over(self, path: Path, store: UsageStore) -> int:
-        journal, taken = path.stem, 0
-        try:
-            finished = not has_a_writer(path)  # asked first: nothing comes after that any more
-        except FileNotFoundError:
-            return 0  # somebody else has just taken it over
-        place = self._places.get(journal)
-        if place is None:
-            place = store.place_of(journal)
-        damage: ValueError | None = None
-        records = records_from(path, place)
-        while damage is None:
-            batch: list[tuple[int, UsageRecord]] = []
+    def _read(self, store: UsageStore) -> tuple[list[Reading], dict[Path, int], bool]:
+        """Return one batch, the journals that end at their place then, and whether there may be more."""
+        readings: list[Reading] = []
+        ended: dict[Path, int] = {}
+        room = self._batch
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            if room == 0:
+                return readings, ended, True
             try:
-                batch.extend(islice(records, _BATCH))
-            except ValueError as error:  # what was read before it is in the batch
-                damage = error
-            if not batch:
-                break
-            store.add(journal, batch)
-            place = batch[-1][0]
-            self._places[journal] = place
-            taken += len(batch)
-        if damage is not None:
-            self._log.error("%s; the rest of it is left where it is", damage)
-            self._damaged.add(path.name)
-            return taken
-        self._places[journal] = place
-        if finished:
-            path.unlink(missing_ok=True)
-            self._places.pop(journal, None)
-        return taken
+                written = has_a_writer(path)  # asked first: nothing comes after that any more
+                if path.stem not in self._places:
+                    self._places[path.stem] = store.place_of(path.stem)
+                reading = read_journal(path, self._places[path.stem], room)
+            except FileNotFoundError:
+                continue  # somebody else has just taken it over
+            room -= len(reading.rows)
+            if reading.rows:
+                readings.append(reading)
+            if reading.damaged:
+                self._tell_damage(path, reading.place)
+            elif not written and room:
+                ended[path] = reading.place
+        return readings, ended, room == 0
+
+    def _tell_damage(self, path: Path, place: int) -> None:
+        if self._damaged.get(path.stem) != place:
+            self._damaged[path.stem] = place
+            self._log.error(
+                "%s is damaged at %d; the rest of it is left where it is", path.name, place
+            )

@@ -1,29 +1,32 @@
 """A gateway's own file of usage records: each is in it, whole, before the client sees the end of its answer.
 
-One write to a file costs microseconds, and what a process has written stays when the process is killed. The
-supervisor takes the records over into the database, many at once; a file whose writer is gone is deleted when all of it
-has been taken over.
+The file is mapped into memory, so that to write a record costs no call of the system; it is in the kernel's hands all
+the same, and stays when the process is killed. The supervisor takes the records over into the database, many at once
+(``reading.py``, ``collector.py``); a file whose writer is gone is deleted when all of it has been taken over.
+
+A record stands at a multiple of four bytes: its length in four bytes, in this machine's order, then the record. The
+length is written last and in one piece: who finds another one than 0 finds the whole record behind it.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import mmap
 import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from hoonify_plugins.usage.record import UsageRecord
+from hoonify_plugins.usage.record import Row
 
 SUFFIX = ".journal"
-LARGE = 32 * 1024 * 1024
-_LENGTH = 4
-_LONGEST = 64 * 1024
-_CHUNK = 256 * 1024
-
-_decode = msgspec.msgpack.Decoder(UsageRecord).decode
+LENGTH = 4
+LONGEST = 64 * 1024
+_LARGE = 32 * 1024 * 1024
+_WINDOW = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Journal:
@@ -32,82 +35,92 @@ class Journal:
     Args:
         folder: Where journals are; made if it is not there.
         large: Bytes after which a new file is begun.
+        window: Bytes of it that are in memory: whole pages of the system, one more than a record may need.
     """
 
-    def __init__(self, folder: Path, large: int = LARGE) -> None:
+    def __init__(self, folder: Path, large: int = _LARGE, window: int = _WINDOW) -> None:
         self._folder = folder
         self._large = large
+        self._room = window
         self._encode = msgspec.msgpack.Encoder().encode
+        self._mapped: mmap.mmap | None = None
+        self._window = memoryview(b"")
+        self._lengths = self._window
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._begin()
 
     def _begin(self) -> None:
         path = self._folder / f"{secrets.token_hex(12)}{SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        new = path.with_suffix(".new")
+        self._file = os.open(new, flags, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)  # for as long as this process lives
-        self._size = 0
+        new.rename(path)  # whoever can see it finds it locked
+        self._base = self._at = self._end = 0  # the first record looks for room
 
-    def write(self, record: UsageRecord) -> None:
+    def write(self, row: Row) -> None:
         """Write one record; it is in the file when this returns.
 
         Raises:
             OSError: It is not.
         """
-        body = self._encode(record)
-        data = len(body).to_bytes(_LENGTH, "big") + body
-        written = os.write(self._file, data)
-        if written != len(
-            data
-        ):  # the disk is full: what follows must not be read as a part of this one
-            os.ftruncate(self._file, self._size)
-            raise OSError("a usage record could not be written whole")
-        self._size += written
-        if self._size >= self._large:
+        body = self._encode(row)
+        length = len(body)
+        start = self._at + LENGTH
+        after = (start + length + LENGTH - 1) & -LENGTH
+        if after > self._end:
+            self._make_room(length)
+            start = self._at + LENGTH
+            after = (start + length + LENGTH - 1) & -LENGTH
+        self._window[start : start + length] = body
+        self._lengths[self._at >> 2] = length
+        if self._mapped is None:
+            self._write_through(after)
+        self._at = after
+
+    def _make_room(self, length: int) -> None:
+        if length > LONGEST:
+            raise OSError(errno.EMSGSIZE, "a usage record is too long")
+        place = self._base + self._at
+        if place >= self._large:
             self.close()
             self._begin()
+            place = 0
+        self._look_at(place)
+
+    def _look_at(self, place: int) -> None:
+        """Have what follows ``place`` in memory, and on the disk room for it."""
+        base = place - place % mmap.ALLOCATIONGRANULARITY
+        mapped: mmap.mmap | None = None
+        try:
+            # A page that the disk had no room for would kill this process when it is written.
+            os.posix_fallocate(self._file, base, self._room)
+            mapped = mmap.mmap(self._file, self._room, offset=base)
+            window = memoryview(mapped)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            window = memoryview(bytearray(self._room))  # this file system cannot
+        self._let_go()
+        self._base, self._at, self._end = base, place - base, self._room
+        self._mapped, self._window, self._lengths = mapped, window, window.cast("I")
+
+    def _write_through(self, after: int) -> None:
+        piece = self._window[self._at : after]
+        written = os.pwrite(self._file, piece, self._base + self._at)
+        if written != len(piece):  # the disk is full: nobody must read it as a whole one
+            os.ftruncate(self._file, self._base + self._at)
+            raise OSError(errno.ENOSPC, "a usage record could not be written whole")
+
+    def _let_go(self) -> None:
+        self._lengths.release()
+        self._window.release()
+        if self._mapped is not None:
+            self._mapped.close()
+            self._mapped = None
 
     def close(self) -> None:
         """Close the file; whoever reads it may delete it then."""
+        self._let_go()
+        os.ftruncate(self._file, self._base + self._at)
         os.close(self._file)
-
-
-def records_from(path: Path, place: int) -> Iterator[tuple[int, UsageRecord]]:
-    """Yield the whole records of a journal from a place on, each with the place after it.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: What stands there is no record.
-    """
-    with path.open("rb") as file:
-        file.seek(place)
-        rest = b""
-        while chunk := file.read(_CHUNK):
-            rest += chunk
-            start = 0
-            while len(rest) - start >= _LENGTH:
-                length = int.from_bytes(rest[start : start + _LENGTH], "big")
-                if not 0 < length <= _LONGEST:
-                    raise ValueError(f"{path.name} is damaged at {place}")
-                if len(rest) - start - _LENGTH < length:
-                    break
-                try:
-                    record = _decode(rest[start + _LENGTH : start + _LENGTH + length])
-                except msgspec.MsgspecError as error:
-                    raise ValueError(f"{path.name} is damaged at {place}") from error
-                start += _LENGTH + length
-                place += _LENGTH + length
-                yield place, record
-            rest = rest[start:]
-
-
-def has_a_writer(path: Path) -> bool:
-    """Tell whether a living process writes to a journal."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False

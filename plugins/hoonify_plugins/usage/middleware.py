@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoonify_plugins.usage.journal import Journal
-from hoonify_plugins.usage.record import UsageRecord
 from hoonify_router.api import Middleware, ModelConfig, Phase, PluginContext, RequestContext
 from hoonify_router.types import Usage
 
@@ -59,7 +58,7 @@ class UsageMiddleware(Middleware):
             cost = usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]
             price = cost / _MILLION
         self._journal.write(
-            UsageRecord(
+            (
                 ctx.request_id,
                 time.time() - (now - ctx.started),
                 "" if principal is None else principal.id,
@@ -70,7 +69,7 @@ class UsageMiddleware(Middleware):
                 ctx.status,
                 "" if error is None else error.code,
                 ctx.finish_reason or "",
-                request.streams,
+                1 if request.streams else 0,
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.cached_tokens,

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from msgspec import Struct
+from msgspec.structs import astuple
+
+Row = tuple[
+    str,
+    float,
+    str,
+    str,
+    str,
+    str,
+    str,
+    int,
+    str,
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    float,
+    float | None,
+    float,
+]
+"""A record as it is written and put into the database: the fields of :class:`UsageRecord` in their order, ``streamed``
+as 0 or 1."""
 
 
-class UsageRecord(Struct, array_like=True):
+class UsageRecord(Struct):
     """One request of one key, as it ended.
 
     Args:
@@ -44,3 +70,9 @@ class UsageRecord(Struct, array_like=True):
     price: float
     first_token: float | None
     duration: float
+
+    def row(self) -> Row:
+        """Return it as it is written."""
+        fields = astuple(self)
+        streamed = UsageRecord.__struct_fields__.index("streamed")
+        return cast("Row", (*fields[:streamed], int(self.streamed), *fields[streamed + 1 :]))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Integer, cast, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hoonify_plugins.database.opening import Database
 from hoonify_plugins.database.tables import usage_records as usage
+from hoonify_plugins.usage.insertion import (
+    UnfitRecord,
+    hold,
+    insert_rows,
+    mended,
+    move,
+    place_of,
+)
+from hoonify_plugins.usage.reading import Reading
 from hoonify_plugins.usage.record import UsageRecord
 
 Grouping = Literal["key", "model", "day"]
@@ -56,21 +64,41 @@ class UsageStore:
 
     def place_of(self, journal: str) -> int:
         """Return the place in a journal up to which its records are here."""
-        place = select(func.max(usage.c.place)).where(usage.c.journal == journal)
         with self._database.read() as connection:
-            return connection.execute(place).scalar_one() or 0
+            return place_of(connection, journal)
 
-    def add(self, journal: str, records: Sequence[tuple[int, UsageRecord]]) -> None:
-        """Keep records, for good when this returns; those that are here already are left as they are.
+    def take_over(self, readings: Sequence[Reading]) -> dict[str, int]:
+        """Keep what was read in journals, for good when this returns, and each record once.
 
-        Args:
-            journal: Where they stood.
-            records: Each with its place there.
+        What somebody else has taken over meanwhile is left as it is.
+
+        Returns:
+            Up to which place the records of these journals are here now.
         """
-        rows = [_row(journal, place, record) for place, record in records]
+        try:
+            return self._take_over(readings)
+        except (
+            UnfitRecord
+        ):  # an engine has counted more than any has, or said more than there is room for
+            return self._take_over(
+                [replace(each, rows=[mended(row) for row in each.rows]) for each in readings]
+            )
+
+    def _take_over(self, readings: Sequence[Reading]) -> dict[str, int]:
+        reached: dict[str, int] = {}
         with self._database.write() as connection:
-            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-            connection.execute(insert(usage).on_conflict_do_nothing(), rows)
+            for reading in sorted(readings, key=lambda each: each.journal):
+                place = hold(connection, reading.journal)
+                if place == reading.since:
+                    insert_rows(connection, reading.rows)
+                    move(connection, reading.journal, place := reading.place)
+                reached[reading.journal] = place
+        return reached
+
+    def add(self, records: Iterable[UsageRecord]) -> None:
+        """Keep records that stood in no journal."""
+        with self._database.write() as connection:
+            insert_rows(connection, [record.row() for record in records])
 
     def totals(
         self,
@@ -163,12 +191,6 @@ def _record(row: Mapping[Any, Any]) -> UsageRecord:
     return UsageRecord(
         **values | {"streamed": bool(values["streamed"]), "price": float(values["price"])}
     )
-
-
-def _row(journal: str, place: int, record: UsageRecord) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in _FIELDS}
-    row["streamed"] = int(record.streamed)
-    return row | {"journal": journal, "place": place}
 
 
 def _day(number: int) -> str:

@@ -70,7 +70,7 @@ class Place:
             "first_token": 0.25,
             "duration": 1.0,
         }
-        self.usage.add("test", [(self._count, UsageRecord(**values | more))])
+        self.usage.add([UsageRecord(**values | more)])
 
 
 async def open_up(place: Place, open_pages: OpenPages, **more: Any) -> Browser:

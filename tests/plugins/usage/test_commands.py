@@ -56,10 +56,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("HOONIFY_CONFIG", str(tmp_path / "router.yaml"))
     monkeypatch.setenv("HOONIFY_STATE_DIR", str(tmp_path / "state"))
     store = UsageStore(f"sqlite:///{tmp_path}/state/hoonify.db")
-    store.add("j", [(1, record(time.time() - 86400 * 3)), (2, record(time.time()))])
+    store.add([record(time.time() - 86400 * 3), record(time.time())])
     store.close()
     journal = Journal(tmp_path / "state" / "usage")
-    journal.write(record(time.time(), "other"))
+    journal.write(record(time.time(), "other").row())
     journal.close()
 
     def run(*words: str) -> tuple[int, str, str]:

@@ -28,7 +28,7 @@ def report(tmp_path: Path) -> UsageReport:
     url = f"sqlite:///{tmp_path}/hoonify.db"
     store = UsageStore(url)
     records = [record(NOON, "key_1"), record(NOON + 86400, "key_1"), record(NOON, "key_2")]
-    store.add("j", list(enumerate(records)))
+    store.add(records)
     store.close()
     return UsageReport(lambda: UsageStore(url))
 
@@ -62,7 +62,7 @@ async def test_a_key_for_reading_sees_all_of_its_owner_s(tmp_path: Path) -> None
         record(NOON, "key_2", "ada"),
         record(NOON, "key_3", "bob"),
     ]
-    store.add("j", list(enumerate(records)))
+    store.add(records)
     store.close()
     report = UsageReport(lambda: UsageStore(url))
     ctx = asked("key_9")

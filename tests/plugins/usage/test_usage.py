@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import signal
 import subprocess
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from tests.thoroughness import examples
 
 from hoonify_plugins.usage.collector import UsageCollector
-from hoonify_plugins.usage.journal import Journal, has_a_writer, records_from
+from hoonify_plugins.usage.journal import Journal
 from hoonify_plugins.usage.middleware import UsageMiddleware
+from hoonify_plugins.usage.reading import has_a_writer, read_journal
 from hoonify_plugins.usage.record import UsageRecord
 from hoonify_plugins.usage.store import UsageStore
 from hoonify_router.api import (
@@ -87,12 +89,12 @@ def store(database_url: str) -> Iterator[UsageStore]:
 def test_records_are_in_the_file_at_once(folder: Path) -> None:
     """Whole, in order; a second reader begins where the first one stopped."""
     journal = Journal(folder)
-    journal.write(record(1))
+    journal.write(record(1).row())
     (path,) = folder.iterdir()
-    ((place, first),) = records_from(path, 0)
-    assert first == record(1)
-    journal.write(record(2))
-    assert [each for _, each in records_from(path, place)] == [record(2)]
+    first = read_journal(path, 0, 10)
+    assert first.rows == [record(1).row()]
+    journal.write(record(2).row())
+    assert read_journal(path, first.place, 10).rows == [record(2).row()]
     assert path.stat().st_mode & 0o777 == 0o600
     assert has_a_writer(path)
     journal.close()
@@ -108,26 +110,26 @@ def test_a_record_that_is_not_whole_yet_waits(
     folder = tmp_path_factory.mktemp("usage")
     journal = Journal(folder)
     for number in range(count):
-        journal.write(record(number))
+        journal.write(record(number).row())
     journal.close()
     (path,) = folder.iterdir()
     content = path.read_bytes()
     path.write_bytes(content[: min(cut, len(content))])
-    read = list(records_from(path, 0))
-    assert [each for _, each in read] == [record(n) for n in range(len(read))]
+    read = read_journal(path, 0, 10)
+    assert read.rows == [record(n).row() for n in range(len(read.rows))]
     path.write_bytes(content)
-    place = read[-1][0] if read else 0
-    rest = [each for _, each in records_from(path, place)]
-    assert rest == [record(n) for n in range(len(read), count)]
+    rest = read_journal(path, read.place, 10).rows
+    assert rest == [record(n).row() for n in range(len(read.rows), count)]
 
 
-def test_a_large_journal_is_followed_by_another(folder: Path) -> None:
+def test_a_large_journal_is_followed_by_another(folder: Path, collector: UsageCollector) -> None:
     """So that what is taken over can be deleted."""
-    journal = Journal(folder, large=300)
-    for number in range(10):
-        journal.write(record(number))
+    journal = Journal(folder, large=300, window=2 * mmap.PAGESIZE)
+    for number in range(300):
+        journal.write(record(number).row())
     journal.close()
     assert len(list(folder.iterdir())) > 2
+    assert collector.collect() == 300
 
 
 def test_records_are_taken_over_once(
@@ -136,10 +138,10 @@ def test_records_are_taken_over_once(
     """By whoever collects, also after a restart; a journal that nobody writes is deleted."""
     journal = Journal(folder)
     for number in range(3):
-        journal.write(record(number))
+        journal.write(record(number).row())
     assert collector.collect() == 3
     assert collector.collect() == 0
-    journal.write(record(3))
+    journal.write(record(3).row())
     again = UsageCollector(lambda: UsageStore(database_url), folder, LOG)
     assert again.collect() == 1
     assert again._store is not None
@@ -160,7 +162,7 @@ def test_sums_by_key_model_and_day(store: UsageStore) -> None:
         record(2, model="b", key_id="key_2", error="engine_dead", price=0.0),
         record(3, model="b", key_id="key_1", at=NOON + day),
     ]
-    store.add("j", [(place, each) for place, each in enumerate(records)])
+    store.add(records)
     assert [(t.group, t.requests, t.failed, t.price) for t in store.totals("model")] == [
         ("a", 1, 0, 0.25),
         ("b", 2, 1, 0.25),
@@ -183,7 +185,7 @@ def test_a_damaged_journal_is_left_where_it_is(
     folder.mkdir()
     (folder / "a.journal").write_bytes(b"\xff" * 100)
     journal = Journal(folder)
-    journal.write(record())
+    journal.write(record().row())
     assert collector.collect() == 1
     assert collector.collect() == 0
     assert caplog.text.count("damaged") == 1
@@ -196,8 +198,8 @@ def test_what_is_whole_is_not_lost_with_a_damage_behind_it(
 ) -> None:
     """Records that stand before it are taken over."""
     journal = Journal(folder)
-    journal.write(record())
-    journal.write(record())
+    journal.write(record().row())
+    journal.write(record().row())
     journal.close()
     (path,) = folder.glob("*.journal")
     with path.open("ab") as file:
@@ -224,7 +226,7 @@ def test_a_request_is_written_down_as_it_ended(folder: Path) -> None:
     failed.error, failed.status = EngineDead("gone"), 503
     middleware.on_finally(failed)
     (path,) = folder.iterdir()
-    (_, good), (_, bad) = records_from(path, 0)
+    good, bad = (UsageRecord(*row) for row in read_journal(path, 0, 10).rows)
     assert (good.key_id, good.owner, good.model, good.home) == ("key_1", "ada", "m", "m/1")
     assert (good.streamed, good.finish_reason, good.reasoning_tokens) == (True, "stop", 7)
     assert good.price == pytest.approx(0.5)
@@ -237,13 +239,12 @@ WRITER = """
 import sys
 from pathlib import Path
 from hoonify_plugins.usage.journal import Journal
-from hoonify_plugins.usage.record import UsageRecord
 
 journal = Journal(Path(sys.argv[1]))
 number = 0
 while True:
-    journal.write(UsageRecord(
-        f"req-{number}", 0.0, "", "", "m", "", "chat", 200, "", "", False, 1, 1, 0, 0, 0.0, None, 0.0
+    journal.write((
+        f"req-{number}", 0.0, "", "", "m", "", "chat", 200, "", "", 0, 1, 1, 0, 0, 0.0, None, 0.0
     ))
     number += 1
     print(number, flush=True)  # the client has seen the end of its answer
