@@ -1,10 +1,14 @@
-"""Whether this machine has a GPU, without importing an engine."""
+"""What GPUs this machine has, without importing an engine."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import shutil
 import subprocess
+
+_MIB = 1024**2
 
 
 def has_nvidia_device() -> bool:
@@ -24,6 +28,40 @@ def has_nvidia_device() -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0 and "GPU " in done.stdout
+
+
+def nvidia_memory() -> dict[int, int]:
+    """Return the bytes of each NVIDIA GPU by its number; nothing where there is none, or nobody tells."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {}
+    try:
+        return dict(_memory(tool))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+@functools.cache  # it does not change, and to ask for it takes a moment
+def _memory(tool: str) -> tuple[tuple[int, int], ...]:
+    """Ask the driver's tool.
+
+    Raises:
+        OSError: It cannot be run.
+        subprocess.SubprocessError: It fails or takes too long.
+    """
+    done = subprocess.run(
+        [tool, "--query-gpu=index,memory.total", "--format=csv,noheader,nounits"],
+        capture_output=True,
+        timeout=5,
+        check=True,
+        text=True,
+    )
+    found = []
+    for line in done.stdout.splitlines():
+        index, _, size = line.partition(",")
+        with contextlib.suppress(ValueError):  # some that share the host's memory tell none
+            found.append((int(index), int(size) * _MIB))
+    return tuple(found)
 
 
 def _device_files() -> list[str]:

@@ -25,3 +25,17 @@ def test_devices_are_found_by_file_or_tool(monkeypatch: pytest.MonkeyPatch, tmp_
         tool.write_text(f"#!/bin/sh\n{script}\n")
         tool.chmod(0o755)
         assert gpus.has_nvidia_device() is found
+
+
+def test_their_memory_is_asked_for_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It does not change; but a tool that fails is asked again, and one that is missing tells nothing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.nvidia_memory() == {}
+    tool, calls = tmp_path / "nvidia-smi", tmp_path / "calls"
+    calls.touch()
+    for script in ("exit 9", "echo '0, 143771'; echo '1, [N/A]'; echo '2, 81920'"):
+        tool.write_text(f"#!/bin/sh\necho call >> {calls}\n{script}\n")
+        tool.chmod(0o755)
+        told = [gpus.nvidia_memory() for _ in range(2)]
+    assert told == [{0: 143771 * 2**20, 2: 81920 * 2**20}] * 2
+    assert len(calls.read_text().splitlines()) == 3

@@ -10,6 +10,7 @@ from hoonify_backends.sglang.availability import check
 from hoonify_backends.sglang.command import plan_launch
 from hoonify_backends.sglang.explanation import explain
 from hoonify_backends.sglang.loads import ABORT, LOADS
+from hoonify_backends.sglang.memory import estimate
 from hoonify_backends.sglang.options import SGLangOptions
 from hoonify_backends.sglang.parameters import PARAMETERS
 from hoonify_router.api import Accelerator, Backend, EngineEnvironment, ServerBackend, hookimpl
@@ -46,6 +47,7 @@ def hoonify_register_backends() -> list[Backend]:
             environments=ENVIRONMENTS,
             accelerator=accelerator,
             explain=explain,
+            estimate=estimate,
             launch=plan_launch,
             lists_models=True,
             load=LOADS,

@@ -17,6 +17,7 @@ from hoonify_backends.sglang.flags import (
     read_installation,
     wrong_flag,
 )
+from hoonify_backends.sglang.memory import gpus_needed
 from hoonify_backends.sglang.options import SGLangOptions
 from hoonify_router.api import HomeConfig, Unavailable
 
@@ -76,8 +77,7 @@ def _missing_gpus(options: SGLangOptions, devices: Path = Path("/dev")) -> Unava
     if options.device == "cpu" or (devices / "kfd").exists() or (devices / "dxg").exists():
         return None
     there = len([path for path in devices.glob("nvidia[0-9]*") if path.name[6:].isdigit()])
-    needed = options.tensor_parallel * options.pipeline_parallel * options.data_parallel
-    needed = max(1, needed // options.nnodes)
+    needed = gpus_needed(options)
     if there >= needed:
         return None
     if not there:
