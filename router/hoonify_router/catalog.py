@@ -13,6 +13,7 @@ from hoonify_router.balancing import Choice, LoadOf, RoundRobin
 from hoonify_router.config.model import Config, ModelConfig
 from hoonify_router.errors import InvalidRequest, ModelNotFound, ModelUnavailable
 from hoonify_router.places import Place, time_until_it_may
+from hoonify_router.presence import Presence
 from hoonify_router.support import Support
 from hoonify_router.types import Health, HomeView, InferenceRequest, RoutingTable, Task
 
@@ -177,6 +178,8 @@ class Catalog:
         self.load_of: LoadOf | None = None
         self._waking: dict[str, asyncio.Task[HomeView]] = {}
         self._told = asyncio.Event()
+        self._presence = Presence()
+        self._presence.update(self._models, ())
         self.generation = 0
         self.stamp = "0"
         self.reloads: Mapping[str, int] = {}
@@ -226,6 +229,7 @@ class Catalog:
                     shared[can] = self._support(model, *can)
                 supports[home.id] = shared[can]
             model.update(homes, supports)
+        self._presence.update(self._models, table.homes)
         self._told.set()
 
     def has(self, home: HomeView) -> bool:
@@ -300,15 +304,13 @@ class Catalog:
         return max(0.0, hold - (time.perf_counter() - ctx.started))
 
     def missing(self) -> list[str]:
-        """Return the homes that should always run and do not, for the readiness probe."""
-        models = self._models.values()
-        missing = [model.id for model in models if not model.homes]
-        return missing + [
-            home.id
-            for model in models
-            for home in model.homes
-            if home.always and not home.held and home.state not in ("ready", "unavailable")
-        ]
+        """Return the homes that should always run and do not, and models that have none yet."""
+        return self._presence.missing
+
+    @property
+    def serves(self) -> bool:
+        """Return whether requests should come, for the readiness probe."""
+        return self._presence.serves
 
     def _parameters_of(self, home: HomeView) -> frozenset[str] | None:
         if home.capabilities is not None:

@@ -123,7 +123,7 @@ class Router:
         return urllib.request.urlopen(request, timeout=timeout)
 
     def wait_ready(self, timeout: float = 60) -> None:
-        """Wait until every always-on home answers."""
+        """Wait until every always-on home answers, or has failed."""
 
         def ready() -> bool:
             if self.process.poll() is not None:

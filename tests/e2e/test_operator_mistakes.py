@@ -36,6 +36,7 @@ models:
     options: {{model: {onnx}, provider: cuda}}
   wrong-form: {{provider: p, context_length: 100, backend: exllamav2, options: {{model: {exl3}}}}}
   no-folder: {{provider: p, context_length: 100, backend: onnxruntime, options: {{model: nowhere}}}}
+  no-server: {{provider: p, context_length: 100, backend: sglang, url: "http://127.0.0.1:{port}"}}
 """
 TOLD = {
     "not-installed": ("The sglang backend is not installed here.", "env sync sglang"),
@@ -74,6 +75,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         broken=broken,
         exl3=make_model(folder / "exl3", "exl3"),
         onnx=ROOT / "models" / "tiny-chat" / "onnx",
+        port=free_port(),
     )
     (folder / "router.yaml").write_text(text)
     return folder / "router.yaml"
@@ -142,6 +144,20 @@ def test_a_request_gets_the_reason_at_once(router: Router, model: str) -> None:
     assert TOLD[model][0].rstrip(".") in error["message"]
     assert "/" not in error["message"]
     assert ask(router, "fine")[0] == 200
+
+
+def test_a_server_that_cannot_be_reached_takes_nothing_else_down(
+    router: Router, config: Path
+) -> None:
+    """It is looked for again and again, and named as missing; the router is ready all the same."""
+    rows = {row["id"]: row for row in json.loads(command(config, "models", "--json").stdout)}
+    assert rows["no-server"]["state"] == "failed"
+    assert "cannot be reached" in rows["no-server"]["reason"]
+    status, body = ask(router, "no-server")
+    assert (status, body["error"]["code"]) == (503, "model_unavailable")
+    assert "cannot be reached" in body["error"]["message"]
+    assert "127.0.0.1" not in body["error"]["message"]
+    assert router.get("/ready") == (200, {"status": "ready", "missing": ["no-server"]})
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

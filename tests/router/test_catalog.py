@@ -149,6 +149,7 @@ async def test_before_the_first_table_the_router_is_starting() -> None:
         await choose(made, made.resolve("parrot"))
     assert made.resolve("parrot").state == "starting"
     assert made.missing() == ["parrot"]
+    assert not made.serves
 
 
 async def test_requests_before_the_first_table_wait_for_it() -> None:
@@ -271,6 +272,7 @@ def test_readiness_counts_what_should_always_run() -> None:
         models=("a", "b", "c", "d", "e"),
     )
     assert made.missing() == ["b", "c"]
+    assert not made.serves  # b may still come
     assert {model.id: model.state for model in made.models()} == {
         "a": "ready",
         "b": "loading",

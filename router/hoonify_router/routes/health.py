@@ -25,11 +25,12 @@ async def health(request: Request) -> HTTPResponse:
 
 
 async def ready(request: Request) -> HTTPResponse:
-    """Tell whether every home that should always run does, and which do not; a router that stops is not ready."""
+    """Tell whether requests should come, and which homes should run and do not; a router that stops is not ready."""
     gateway: Gateway = request.app.ctx.gateway
-    missing = gateway.catalog.missing()
-    status = "stopping" if gateway.pipeline.leaving else "waiting" if missing else "ready"
-    told = {"status": status, "missing": missing}
+    catalog = gateway.catalog
+    serves = "ready" if catalog.serves else "waiting"
+    status = "stopping" if gateway.pipeline.leaving else serves
+    told = {"status": status, "missing": catalog.missing()}
     return _answer(request, 200 if status == "ready" else 503, told)
 
 

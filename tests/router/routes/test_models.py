@@ -149,6 +149,21 @@ async def test_readiness_names_what_is_missing(open_up: OpenDoor) -> None:
     assert (await ready.get("/ready"))[2] == {"status": "ready", "missing": []}
 
 
+async def test_readiness_names_what_is_down_beside_what_serves(open_up: OpenDoor) -> None:
+    """A home that has failed takes no others out of service."""
+    twins = [home(id="parrot/0"), home(id="parrot/1", state="failed")]
+    door = await open_up(homes=twins)
+    assert await answer_of(door) == (200, {"status": "ready", "missing": ["parrot/1"]})
+    alone = await open_up(homes=[home(state="failed")])
+    assert await answer_of(alone) == (503, {"status": "waiting", "missing": ["parrot"]})
+
+
+async def answer_of(door: Any) -> tuple[int, Any]:
+    """Return what the readiness probe reads."""
+    status, _, told = await door.get("/ready")
+    return status, told
+
+
 def _table() -> Any:
     from hoonify_router.types import RoutingTable
 
