@@ -31,6 +31,13 @@ def requests_at(candidate: Candidate) -> int:
     )
 
 
+def about_as_idle(candidates: Sequence[Candidate], slack: int) -> list[Candidate]:
+    """Return those that have at most ``slack`` requests more than their fair part of what the least busy one has."""
+    told = all(one.load is not None for one in candidates)
+    least = min(_share(one, told) for one in candidates)
+    return [one for one in candidates if _share(one, told) <= least + slack / one.home.weight]
+
+
 def _share(candidate: Candidate, engines_tell: bool) -> float:
     """Return how busy a home would be with one more request, against its weight.
 

@@ -10,9 +10,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hoonify_plugins.balancers.load import requests_at, take_less_busy
+from hoonify_plugins.balancers.load import about_as_idle, requests_at, take_less_busy
 from hoonify_plugins.balancers.prompts import prompt_text
 from hoonify_router.api import Balancer, Candidate, RequestContext
+from hoonify_router.types import HomeView
+
+_ABOUT = 2  # requests more than the least busy home that a home may have to be given a new prompt
 
 
 class PrefixSettings(Struct, forbid_unknown_fields=True):
@@ -115,28 +118,56 @@ class PrefixIndex:
 class Prefix(Balancer):
     """Sends a prompt where its beginning has been sent before, unless that home is much busier than another.
 
+    A prompt that no home knows goes, of those that have little to do, to the one that was given the least to
+    remember: caches fill evenly, and so do the homes with what comes back to them.
+
     Args:
         settings: How much is remembered, and how much busier.
-        dice: Draws where nothing is known.
+        dice: Draws where homes are equal.
     """
 
     def __init__(self, settings: PrefixSettings, dice: random.Random | None = None) -> None:
         self._settings = settings
         self._dice = dice or random.Random()
         self._longest = settings.block * settings.depth
+        self._given: dict[str, float] = {}  # blocks of new text, old ones counting less and less
         self.index = PrefixIndex(settings.block, settings.remember)
+
+    def update(self, homes: Sequence[HomeView]) -> None:
+        """Forget homes that are gone; a new one has been given as much as the others on average."""
+        given = [self._given[home.id] for home in homes if home.id in self._given]
+        average = sum(given) / len(given) if given else 0.0
+        self._given = {home.id: self._given.get(home.id, average) for home in homes}
 
     def choose(self, candidates: Sequence[Candidate], ctx: RequestContext) -> Candidate:
         """Return the home that knows the longest beginning, or one that is less busy."""
         chain = self.index.chain(prompt_text(ctx.request, self._longest))
+        if not chain:
+            return take_less_busy(candidates, self._dice)
         by_id = {one.home.id: one for one in candidates}
         known = self.index.find(chain, by_id, self._settings.match)
         if known is None:
-            chosen = take_less_busy(candidates, self._dice)
+            chosen = self._least_filled(candidates)
         else:
             chosen = self._unless_too_busy(by_id[known], candidates)
+        if chosen.home.id != known:
+            self._give(chosen.home.id, len(chain))
         self.index.learn(chain, chosen.home.id)
         return chosen
+
+    def _least_filled(self, candidates: Sequence[Candidate]) -> Candidate:
+        given, draw = self._given, self._dice.random
+        return min(
+            about_as_idle(candidates, _ABOUT),
+            key=lambda one: (given.get(one.home.id, 0.0) / one.home.weight, draw()),
+        )
+
+    def _give(self, home: str, blocks: int) -> None:
+        given = self._given
+        given[home] = given.get(home, 0.0) + blocks
+        if sum(given.values()) > self._settings.remember:
+            for name in given:
+                given[name] /= 2
 
     def _unless_too_busy(self, wanted: Candidate, candidates: Sequence[Candidate]) -> Candidate:
         least = min(candidates, key=lambda one: requests_at(one) / one.home.weight)

@@ -123,6 +123,67 @@ def test_weights_count_in_what_is_fair(candidates: MakeCandidates, context: Make
     assert one.choose(candidates(4, 1, busy=[61, 10]), context(text)).home.id == "m/1"
 
 
+def test_new_prompts_fill_homes_evenly(candidates: MakeCandidates, context: MakeContext) -> None:
+    """Text, not requests: who was given a long one is passed over while others catch up, by weight."""
+    made, one = candidates(1, 2), balancer()
+    one.update([candidate.home for candidate in made])
+    dice = random.Random(3)
+    given = Counter[str]()
+    for _ in range(60):
+        text = dice.randbytes(dice.choice((16, 100, 400))).hex()
+        given[one.choose(made, context(text)).home.id] += len(text)
+    assert given["m/1"] == pytest.approx(2 * given["m/0"], rel=0.15)
+
+
+def test_a_new_prompt_does_not_wait_for_an_empty_cache(
+    candidates: MakeCandidates, context: MakeContext
+) -> None:
+    """A home with three requests more than the least busy one is not given it, however empty it is."""
+    one = balancer()
+    assert one.choose(candidates(1, 1, busy=[9, 0]), context("the first one " * 9)).home.id == "m/1"
+    assert (
+        one.choose(candidates(1, 1, busy=[3, 0]), context("the second one " * 9)).home.id == "m/1"
+    )
+    assert one.choose(candidates(1, 1, busy=[2, 0]), context("the third one " * 9)).home.id == "m/0"
+
+
+def test_a_home_that_joins_is_not_given_everything(
+    candidates: MakeCandidates, context: MakeContext
+) -> None:
+    """It counts as full as the others are on average, and what is gone does not count."""
+    made, one = candidates(1, 1, 1), balancer()
+    one.update([candidate.home for candidate in made[:2]])
+    dice = random.Random(4)
+
+    def ask(homes: list[Candidate]) -> str:
+        return one.choose(homes, context(dice.randbytes(200).hex())).home.id
+
+    for _ in range(10):
+        ask(made[:2])
+    one.update([candidate.home for candidate in made])
+    joined = Counter(ask(made) for _ in range(30))
+    assert joined == {"m/0": 10, "m/1": 10, "m/2": 10}
+    one.update([candidate.home for candidate in made[1:]])
+    assert Counter(ask(made[1:]) for _ in range(10)) == {"m/1": 5, "m/2": 5}
+
+
+def test_what_homes_were_given_long_ago_counts_less(
+    candidates: MakeCandidates, context: MakeContext
+) -> None:
+    """A home that could not be asked for long is not given everything for as long."""
+    made, one = candidates(1, 1), balancer(remember=256)
+    one.update([candidate.home for candidate in made])
+    dice = random.Random(5)
+
+    def ask(homes: list[Candidate]) -> str:
+        return one.choose(homes, context(dice.randbytes(128).hex())).home.id
+
+    for _ in range(1000):
+        ask(made[:1])
+    back = [ask(made) for _ in range(60)]
+    assert Counter(back[30:])["m/0"] >= 10
+
+
 def test_a_hot_prompt_spreads_and_everybody_is_used(
     candidates: MakeCandidates, context: MakeContext
 ) -> None:
