@@ -7,14 +7,13 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-Message = tuple[str, str]
+Role = Literal["system", "user", "assistant"]
+Message = tuple[Role, str]
 """Role and content."""
 
-_WORDS = (
-    "river stone window garden letter morning paper market winter bridge music harbour candle forest silver "
-    "table summer island mountain kitchen evening flower doctor engine village orange mirror station yellow blanket"
-).split()
+_SYLLABLES = ("ba", "den", "fo", "gri", "lum", "mar", "ne", "pol", "ra", "sti", "tor", "we")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def words(count: int, dice: random.Random) -> str:
     said: list[str] = []
     size = 0
     while size < count:
-        word = dice.choice(_WORDS)
+        word = dice.choice(_SYLLABLES) + dice.choice(_SYLLABLES)
         said.append(word)
         size += len(word) + 1
     return " ".join(said)
@@ -74,7 +73,7 @@ class User:
         self._dice = dice
         # Not all begin at the same time: each is somewhere in a conversation whose past nobody has kept.
         self._left = dice.randint(1, traffic.turns)
-        self._messages = [("system", system)]
+        self._messages: list[Message] = [("system", system)]
 
     def ask(self) -> list[Message]:
         """Return the next prompt."""

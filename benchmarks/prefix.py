@@ -4,7 +4,7 @@
     .venv/bin/python -m benchmarks.prefix [--rounds 3] [--json FILE]
 
 Two real SGLang servers on the CPU serve the model that ships, behind a real router. Users talk to it about
-documents of their own, and the caches hold most but not all of what is talked about. The same is asked under each way to balance,
+documents of their own, and the caches hold just what is talked about at a time. The same is asked under each way to balance,
 in turn; SGLang tells in each answer's usage how many tokens of the prompt it still knew. The same talk, and one in which groups share a
 system prompt, is then simulated with more homes. Where SGLang's environment is missing, there is only the simulation.
 """
@@ -37,12 +37,12 @@ BALANCERS: dict[str, Callable[[], Balancer]] = {
 }
 USERS_PER_HOME = 12
 THINK = 5.0
-ROOM = 0.8
+ROOM = 1.0
 """Part of all that is talked about at a time that the caches of all homes hold together."""
 
 DOCUMENTS = "documents"
 ASSISTANTS = "assistants"
-TOKENS_PER_CHARACTER = 0.44
+TOKENS_PER_CHARACTER = 0.54
 """Of the model that ships, whose vocabulary is small."""
 
 Readings = dict[str, float]
@@ -54,7 +54,7 @@ def traffic(kind: str, homes: int) -> Traffic:
     """Return what is asked of so many homes."""
     users = USERS_PER_HOME * homes
     if kind == DOCUMENTS:
-        return Traffic(users, 1, turns=3, system=0, document=1500, question=150, answer=40)
+        return Traffic(users, 1, turns=4, system=0, document=1200, question=100, answer=40)
     return Traffic(users, 3 * homes, turns=5, system=1200, question=300, answer=60)
 
 

@@ -127,7 +127,9 @@ class Replicas:
         return counts
 
     def _read(self, response: http.client.HTTPResponse, began: float) -> Answer:
-        wait, pieces, usage = None, [], {}
+        wait: float | None = None
+        pieces: list[str] = []
+        usage: dict[str, Any] = {}
         for line in response:
             if not line.startswith(b"data: {"):
                 continue
@@ -212,7 +214,7 @@ class Run:
     def _talk(self, user: User, dice: Random) -> None:
         try:
             while True:
-                time.sleep(dice.expovariate(1 / self._think))
+                time.sleep(dice.uniform(0.5, 1.5) * self._think)
                 with self._lock:
                     if self._asked >= self._requests or self._failure:
                         return

@@ -164,7 +164,7 @@ class Simulation:
         return outcome
 
     def _think(self) -> float:
-        return self._dice.expovariate(1 / self._speed.think)
+        return self._dice.uniform(0.5, 1.5) * self._speed.think
 
 
 def _context(messages: list[Message], number: int) -> RequestContext:
