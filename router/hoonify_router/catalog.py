@@ -22,6 +22,8 @@ _NEARNESS = {"loading": 0, "starting": 1, "stopped": 2, "draining": 3}
 
 _CHAT: frozenset[Task] = frozenset({"chat"})
 
+_Abilities = tuple[frozenset[str] | None, bool, frozenset[Task]]
+
 EnsureReady = Callable[[str], Awaitable[HomeView]]
 
 
@@ -219,14 +221,13 @@ class Catalog:
             shadow = next((home for home in its if home.shadow), None)
             model.shadow = None
             if shadow is not None:
-                can = self._parameters_of(shadow), self._tasks_of(shadow)
-                model.shadow = shadow, self._support(model, *can)
-            shared: dict[tuple[object, object], Support] = {}
+                model.shadow = shadow, Support(model.id, *self._abilities_of(model, shadow))
+            shared: dict[_Abilities, Support] = {}
             supports = {}
             for home in homes:
-                can = self._parameters_of(home), self._tasks_of(home)
+                can = self._abilities_of(model, home)
                 if can not in shared:
-                    shared[can] = self._support(model, *can)
+                    shared[can] = Support(model.id, *can)
                 supports[home.id] = shared[can]
             model.update(homes, supports)
         self._presence.update(self._models, table.homes)
@@ -322,10 +323,11 @@ class Catalog:
             return home.capabilities.tasks
         return self._tasks.get(home.backend, _CHAT)
 
-    def _support(
-        self, model: Model, parameters: frozenset[str] | None, tasks: frozenset[Task]
-    ) -> Support:
-        return Support(model.id, parameters, "image" in model.config.modalities, tasks)
+    def _abilities_of(self, model: Model, home: HomeView) -> _Abilities:
+        """Return what a home honours, whether images go to it, and what it may be asked for."""
+        sees = home.capabilities is None or home.capabilities.images is not False
+        images = sees and "image" in model.config.modalities
+        return self._parameters_of(home), images, self._tasks_of(home)
 
     def _load(self, home: HomeView) -> Health | None:
         return None if self.load_of is None else self.load_of(home)
@@ -352,8 +354,7 @@ class Catalog:
                 home = await asyncio.shield(waking)
         except TimeoutError:
             return None
-        support = self._support(model, self._parameters_of(home), self._tasks_of(home))
-        return model.arrived(home, support)
+        return model.arrived(home, Support(model.id, *self._abilities_of(model, home)))
 
     def rouse(self, home: HomeView) -> asyncio.Task[HomeView] | None:
         """Have a home started, in the background; ``None`` where none can be."""

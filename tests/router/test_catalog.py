@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from tests.router.doubles import config, home, request
@@ -26,7 +26,10 @@ from hoonify_router.types import (
     ChatRequest,
     EmbeddingRequest,
     HomeView,
+    ImagePart,
+    ImageURL,
     InferenceRequest,
+    Message,
     RoutingTable,
 )
 
@@ -298,6 +301,33 @@ def test_what_a_home_can_do_counts_more_than_what_its_backend_says() -> None:
                 support.check(chat)
         else:
             support.check(chat)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "engine", "taken"),
+    [
+        (["text", "image"], None, True),
+        (["text", "image"], True, True),
+        (["text", "image"], False, False),
+        (["text"], None, False),
+        (["text"], True, False),
+    ],
+)
+def test_images_go_where_both_the_catalog_and_the_engine_take_them(
+    modalities: list[Literal["text", "image"]], engine: bool | None, taken: bool
+) -> None:
+    """An engine that says nothing of them, as those behind a URL, takes the catalog's word."""
+    settings = config()
+    settings.models["parrot"].modalities = modalities
+    made = Catalog(settings, {})
+    made.update(RoutingTable(1, (home(capabilities=Capabilities(frozenset(), 9, images=engine)),)))
+    seeing = ChatRequest("parrot", [Message("user", [ImagePart(ImageURL("data:,"))])])
+    support = made.resolve("parrot").supports["parrot"]
+    if taken:
+        support.check(seeing)
+    else:
+        with pytest.raises(Unsupported, match="takes no images"):
+            support.check(seeing)
 
 
 async def test_a_home_may_be_asked_for_what_it_does() -> None:

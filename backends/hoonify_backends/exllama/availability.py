@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from hoonify_backends.exllama.architectures import is_known
-from hoonify_backends.exllama.checkpoint import Checkpoint, read_checkpoint
+from hoonify_backends.exllama.checkpoint import PREPROCESSOR, Checkpoint, read_checkpoint
 from hoonify_backends.exllama.limits import read_limits
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_backends.generation.folder import FolderProblem
@@ -33,6 +33,7 @@ def _check(options: ExllamaOptions, base_dir: Path, backend: str) -> Unavailable
     try:
         checkpoint = read_checkpoint(base_dir / options.model)
         refuse_foreign(checkpoint, backend)
+        refuse_unprepared(checkpoint, backend)
         if options.chat_template is None:
             checkpoint.chat_template()
         elif not (base_dir / options.chat_template).is_file():
@@ -78,4 +79,20 @@ def refuse_foreign(checkpoint: Checkpoint, backend: str) -> None:
             "This engine does not know the model's architecture.",
             f"{path} has the architecture {named}, which ExLlamaV2 does not know and would load as a Llama;"
             f" try backend: sglang{other}",
+        )
+
+
+def refuse_unprepared(checkpoint: Checkpoint, backend: str) -> None:
+    """Refuse a model that sees, and does not say how images are made ready for it: ExLlamaV2 opens that file always.
+
+    Raises:
+        FolderProblem: With the file that is missing.
+    """
+    if not isinstance(checkpoint.config.get("vision_config"), dict):
+        return
+    needed = backend == "exllamav2" or checkpoint.tower_bytes > 0
+    if needed and checkpoint.preprocessor is None:
+        raise FolderProblem(
+            "A file of the model is missing.",
+            f"no file {checkpoint.path / PREPROCESSOR}, which says how images are made ready for the model",
         )

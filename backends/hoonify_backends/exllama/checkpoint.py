@@ -5,6 +5,7 @@ Read in the router's processes too (to say at once why a home cannot run), so no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,16 @@ from msgspec import Struct
 from hoonify_backends.generation.folder import FolderProblem, read_chat_template, read_json
 
 Form = Literal["exl2", "exl3", "gptq", "plain", "other"]
+PREPROCESSOR = "preprocessor_config.json"
+"""The file that says how images are made ready for a model."""
+
 _METHODS: dict[str, Form] = {"exl2": "exl2", "exl3": "exl3", "gptq": "gptq"}
 
 _TELLING: dict[str, Form] = {".q_weight": "exl2", ".trellis": "exl3", ".qweight": "gptq"}
 _LARGEST_HEADER = 64 * 1024 * 1024
+_SEEING = re.compile(
+    r"(?:^|\.)(?:vision_tower|vision_model|vision_encoder|visual|multi_modal_projector|mm_projector)\."
+)
 
 
 class Suggestion(Struct):
@@ -103,6 +110,31 @@ class Checkpoint:
             ends.update(said if isinstance(said, list) else [said] if isinstance(said, int) else [])
         return frozenset(ends)
 
+    @cached_property
+    def tower_bytes(self) -> int:
+        """Return the size of the weights that see images; nothing where the model has none."""
+        if not isinstance(self.config.get("vision_config"), dict):
+            return 0
+        return sum(
+            end - begin
+            for file in sorted(self.path.glob("*.safetensors"))
+            for name, entry in _tensors(file).items()
+            if _SEEING.search(name)
+            for begin, end in [_Entry.offsets(entry)]
+        )
+
+    @cached_property
+    def preprocessor(self) -> dict[str, Any] | None:
+        """Return how images are made ready for it, as its files say; ``None`` where none does."""
+        if (self.path / PREPROCESSOR).is_file():
+            found: dict[str, Any] = read_json(self.path / PREPROCESSOR, dict[str, Any])
+            return found
+        if (self.path / "processor_config.json").is_file():  # of transformers 5
+            whole = read_json(self.path / "processor_config.json", dict[str, Any])
+            if isinstance(inner := whole.get("image_processor"), dict):
+                return inner
+        return None
+
     def chat_template(self) -> str:
         """Return the source of its chat template.
 
@@ -156,7 +188,7 @@ def _method(config: Mapping[str, Any]) -> str:
 def _form(config: Mapping[str, Any], weights: list[Path]) -> Form:
     """Return the form of the weights: by their names, as old checkpoints do not say; else as they say."""
     for file in weights:
-        for name in _tensor_names(file):
+        for name in _tensors(file):
             form = _TELLING.get(name[name.rfind(".") :])
             if form == "gptq" and _method(config) not in ("", "gptq"):
                 return "other"  # AWQ has tensors of the same name
@@ -168,14 +200,25 @@ def _form(config: Mapping[str, Any], weights: list[Path]) -> Form:
     return "other" if method else "plain"
 
 
-def _tensor_names(file: Path) -> list[str]:
-    """Return the names of a file's tensors, which its first bytes list."""
+class _Entry(Struct):
+    """What is said of one tensor."""
+
+    data_offsets: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def offsets(cls, entry: msgspec.Raw) -> tuple[int, int]:
+        """Return where its bytes begin and end."""
+        return msgspec.json.decode(entry, type=cls).data_offsets
+
+
+def _tensors(file: Path) -> dict[str, msgspec.Raw]:
+    """Return the names of a file's tensors and what is said of each: its first bytes list them."""
     try:
         with file.open("rb") as reader:
             size = int.from_bytes(reader.read(8), "little")
             if not 0 < size <= _LARGEST_HEADER:
                 raise msgspec.DecodeError("it does not begin as such a file does")
-            return list(msgspec.json.decode(reader.read(size), type=dict[str, msgspec.Raw]))
+            return msgspec.json.decode(reader.read(size), type=dict[str, msgspec.Raw])
     except (OSError, msgspec.DecodeError) as exc:
         raise FolderProblem("A file of the model cannot be read.", f"{file}: {exc}") from exc
 

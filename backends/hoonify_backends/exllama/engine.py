@@ -10,19 +10,21 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hoonify_backends.exllama.availability import refuse_foreign
+from hoonify_backends.exllama.availability import refuse_foreign, refuse_unprepared
 from hoonify_backends.exllama.checkpoint import Checkpoint, read_checkpoint
 from hoonify_backends.exllama.failures import loading_failure, running_failure
 from hoonify_backends.exllama.import_progress import ImportProgress
 from hoonify_backends.exllama.limits import Limits, read_limits
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_backends.exllama.stepper import ExllamaStepper, Generator, warm_up
+from hoonify_backends.exllama.tower import look_once
 from hoonify_backends.generation.defaults import default_sampling
 from hoonify_backends.generation.desk import Desk
 from hoonify_backends.generation.folder import FolderProblem
 from hoonify_backends.generation.jobs import Job
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.generation.prompts import PromptReader
+from hoonify_backends.generation.sight import ImageMarks, Sight, Tower
 from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
 from hoonify_router.api import Engine, ProgressCallback
@@ -43,6 +45,7 @@ class Opened:
         device: Where it runs, such as ``cuda:0``.
         memory_bytes: What it takes on all GPUs.
         details: More facts.
+        tower: Looks at images; ``None`` where the model sees none.
     """
 
     generator: Generator
@@ -51,6 +54,7 @@ class Opened:
     device: str = ""
     memory_bytes: int = 0
     details: Mapping[str, str] = field(default_factory=dict)
+    tower: Tower | None = None
 
 
 def _fair_share(pages: int, slots: int) -> int:
@@ -119,7 +123,11 @@ class ExllamaEngine(Engine[ExllamaOptions]):
             memory_bytes=opened.memory_bytes,
             details={**opened.details, "cache_tokens": str(limits.cache_tokens)},
             tasks=TASKS,
+            images=opened.tower is not None,
         )
+        sight = None
+        if opened.tower is not None:
+            sight = Sight(opened.tower, images=options.images, pixels=options.image_pixels)
         self._desk = Desk(
             reader,
             ExllamaStepper(
@@ -133,6 +141,7 @@ class ExllamaEngine(Engine[ExllamaOptions]):
             explain=running_failure,
             on_fatal=self._on_fatal,
             log=log,
+            sight=sight,
         )
         log.info("%s runs on %s, %s slots", options.model, opened.device, opened.slots)
 
@@ -172,6 +181,7 @@ class ExllamaEngine(Engine[ExllamaOptions]):
         progress("reading the model's folder", 0, 0)
         checkpoint = read_checkpoint(Path(options.model).resolve())
         refuse_foreign(checkpoint, self.backend)
+        refuse_unprepared(checkpoint, self.backend)
         limits = read_limits(options, checkpoint)
         template = (
             checkpoint.chat_template()
@@ -184,16 +194,26 @@ class ExllamaEngine(Engine[ExllamaOptions]):
         opened = self.open(options, checkpoint, limits, progress)
         progress("warming up", 0, 0)
         warm_up(opened.generator)
+        marks = None
+        if opened.tower is not None:
+            look_once(opened.tower)
+            marks = ImageMarks(Tokenizer.from_file(str(checkpoint.tokenizer)), opened.tower.around)
         # A model may give scores for more tokens than the tokenizer has; none of these is ever chosen.
         known = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
         vocabulary = min(opened.vocabulary, known)
         reader = PromptReader(
-            ChatTemplate(template, checkpoint.tokenizer_config, options.tool_parser),
+            ChatTemplate(
+                template,
+                checkpoint.tokenizer_config,
+                options.tool_parser,
+                None if marks is None else marks.mark,
+            ),
             tokenizer,
             Structures(tokenizer, vocabulary, checkpoint.eos, options.tool_parser),
             defaults=default_sampling(options.sampling, checkpoint.suggestion),
             eos=checkpoint.eos,
             context_length=limits.context_length,
             vocabulary=vocabulary,
+            marks=marks,
         )
         return opened, reader, limits

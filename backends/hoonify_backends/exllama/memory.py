@@ -34,21 +34,34 @@ def estimate(options: Struct, home: HomeConfig, base_dir: Path) -> int | Mapping
     """
     assert isinstance(options, ExllamaOptions)
     gpus = home.gpu or _all_gpus()
-    if options.gpu_split is not None:
-        split = [int(size * _GIB) for size in options.gpu_split]
-        return dict(zip(gpus or range(len(split)), split, strict=False))
+    checkpoint = limits = None
     try:
         checkpoint = read_checkpoint(base_dir / options.model)
         limits = read_limits(options, checkpoint)
     except FolderProblem:
-        return None
+        if options.gpu_split is None:
+            return None
+    if options.gpu_split is not None:
+        split = [int(size * _GIB) for size in options.gpu_split]
+        if checkpoint is not None:  # what sees is not in the split
+            first = next((place for place, size in enumerate(split) if size), 0)
+            split[first] += seeing_bytes(options, checkpoint)
+        return dict(zip(gpus or range(len(split)), split, strict=False))
+    assert checkpoint is not None
+    assert limits is not None
     if not home.gpu and len(gpus) > 1:
         return None
     count = max(1, len(gpus))
     return (
         _CUDA
-        + (checkpoint.weights_bytes + cache_bytes(options, checkpoint, limits)) // count
-        + (working_bytes(options, checkpoint))
+        + (
+            checkpoint.weights_bytes
+            - checkpoint.tower_bytes
+            + cache_bytes(options, checkpoint, limits)
+        )
+        // count
+        + working_bytes(options, checkpoint)
+        + seeing_bytes(options, checkpoint)  # on one of them, and nobody knows which
     )
 
 
@@ -72,6 +85,17 @@ def working_bytes(options: ExllamaOptions, checkpoint: Checkpoint) -> int:
         vocabulary = _number(text, "vocab_size") or 0
         size += 2 * min(_LARGEST_UNPACKED, hidden * max(inner, vocabulary))
     return size
+
+
+def seeing_bytes(options: ExllamaOptions, checkpoint: Checkpoint) -> int:
+    """Return what the part that sees takes: its weights, and the largest image between its layers."""
+    if not (options.images and checkpoint.tower_bytes):
+        return 0
+    vision = checkpoint.config["vision_config"]
+    hidden = _number(vision, "hidden_size", "embed_dim") or 1280
+    inner = _number(vision, "intermediate_size") or 4 * hidden
+    patches = options.image_pixels // (_number(vision, "patch_size") or 14) ** 2
+    return checkpoint.tower_bytes + patches * (6 * hidden + 2 * inner) * 2
 
 
 def _cached_layers(text: Mapping[str, Any]) -> int:

@@ -84,6 +84,23 @@ class ExllamaOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
             " calls only where the client forces it to."
         ),
     ] = None
+    images: Annotated[
+        int,
+        _says(
+            "Images that a request may have, where the model sees; 0 leaves what sees them out of memory.",
+            ge=0,
+            le=256,
+        ),
+    ] = 8
+    image_pixels: Annotated[
+        int,
+        _says(
+            "Pixels of an image; a larger one is made smaller, and the model's makers may have set less."
+            " Fewer take fewer tokens and less memory.",
+            ge=32 * 32,
+            le=50_000_000,
+        ),
+    ] = 2_000_000
     sampling: Annotated[
         SamplingDefaults,
         _says("Sampling where the client says nothing; default: the model's own."),

@@ -40,7 +40,15 @@ class Generator(Protocol):
     paged: bool
     """Whether sequences share a cache of pages; if not, there is one sequence at a time, with all of it."""
 
-    def start(self, prompt: Sequence[int], limit: int, choose: Choose, *, first: bool) -> Any:
+    def start(
+        self,
+        prompt: Sequence[int],
+        limit: int,
+        choose: Choose,
+        *,
+        first: bool,
+        images: Sequence[Any] = (),
+    ) -> Any:
         """Put a sequence into the queue, of up to ``limit`` more tokens, and return a handle of it.
 
         Args:
@@ -48,6 +56,7 @@ class Generator(Protocol):
             limit: Tokens that room is kept for.
             choose: Called for each of its tokens.
             first: Whether it goes before all that wait.
+            images: What the engine made of the images whose tokens the prompt has.
         """
 
     @property
@@ -182,7 +191,9 @@ class ExllamaStepper:
             room = min(room, (have // PAGE + self._ahead) * PAGE - have)  # pages are taken whole
         run.end = have + room
         try:
-            run.handle = self._generator.start(job.tokens, room, run.choose, first=first)
+            run.handle = self._generator.start(
+                job.tokens, room, run.choose, first=first, images=job.images
+            )
         except Exception as exc:
             if is_device_failure(exc):
                 raise BeyondRepair(f"the GPU failed: {exc}") from exc

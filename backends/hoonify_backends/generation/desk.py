@@ -12,9 +12,11 @@ from typing import Generic, TypeVar
 
 from hoonify_backends.generation.jobs import Job
 from hoonify_backends.generation.mailbox import Mailbox
+from hoonify_backends.generation.pictures import images_of
 from hoonify_backends.generation.plan import Plan
 from hoonify_backends.generation.prompts import PromptReader, is_long
 from hoonify_backends.generation.runner import Runner, Stepper
+from hoonify_backends.generation.sight import Seen, Sight
 from hoonify_router.api import Metered
 from hoonify_router.errors import EngineDead, InvalidValue, Overloaded, RouterError
 from hoonify_router.types import (
@@ -49,6 +51,7 @@ class Desk(Generic[JobT]):
         explain: Returns the error for requests that were lost with a failed step.
         on_fatal: Called when steps fail again and again.
         log: Where failures go.
+        sight: Looks at images; ``None`` where the model sees none.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Desk(Generic[JobT]):
         explain: Callable[[Exception], RouterError],
         on_fatal: Callable[[], None],
         log: logging.Logger,
+        sight: Sight | None = None,
     ) -> None:
         self._reader = reader
         self._make = make
@@ -71,6 +75,8 @@ class Desk(Generic[JobT]):
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
         self._mailboxes: dict[JobT, Mailbox] = {}  # answers that wait or run
+        self._sight = sight
+        self._looking = 0  # answers whose requests' images are looked at
         self._busy_since = 0.0
         self._seconds = 1.0  # that a request takes, a moving average
         self._dead = False
@@ -87,11 +93,12 @@ class Desk(Generic[JobT]):
         self, request: ChatRequest | CompletionRequest, usage: Usage
     ) -> AsyncGenerator[Event, None]:
         self._refuse_if_full(request)
-        if is_long(request):
-            plan, jobs = await asyncio.to_thread(self._read, request)
+        images = await self._look(request)
+        if images or is_long(request):
+            plan, jobs = await asyncio.to_thread(self._read, request, images)
             self._refuse_if_full(request)
         else:
-            plan, jobs = self._read(request)
+            plan, jobs = self._read(request, images)
         if not any(prompt.limit for prompt in plan.prompts):  # no tokens are wanted
             for job in jobs:
                 for event in job.answer.skip():
@@ -100,8 +107,7 @@ class Desk(Generic[JobT]):
             yield Counted(usage)
             return
         started = time.monotonic()
-        if not self._mailboxes:
-            self._busy_since = started
+        self._note_work()
         mailbox = Mailbox(self._loop)
         self._mailboxes.update(dict.fromkeys(jobs, mailbox))
         self._runner.submit(jobs)
@@ -125,7 +131,7 @@ class Desk(Generic[JobT]):
 
     def health(self) -> Health:
         """Return how the engine does; see ``Engine.health``."""
-        live = len(self._mailboxes)
+        live = len(self._mailboxes) + self._looking
         if not live:
             return Health()
         since = max(self._busy_since, self._runner.stepped_at)
@@ -143,15 +149,34 @@ class Desk(Generic[JobT]):
             mailbox.fail(EngineDead("The engine has been stopped."))
         self._mailboxes.clear()
 
-    def _read(self, request: ChatRequest | CompletionRequest) -> tuple[Plan, list[JobT]]:
-        plan = self._reader.read(request)
+    async def _look(self, request: ChatRequest | CompletionRequest) -> Sequence[Seen]:
+        """Look at the request's images; they are work, and take the places of its answers meanwhile."""
+        if self._sight is None or not isinstance(request, ChatRequest):
+            return ()
+        if next(images_of(request), None) is None:
+            return ()
+        self._note_work()
+        self._looking += request.choices
+        try:
+            return await self._sight.look(request, self._runner.call)
+        finally:
+            self._looking -= request.choices
+
+    def _note_work(self) -> None:
+        if not (self._mailboxes or self._looking):
+            self._busy_since = time.monotonic()
+
+    def _read(
+        self, request: ChatRequest | CompletionRequest, images: Sequence[Seen]
+    ) -> tuple[Plan, list[JobT]]:
+        plan = self._reader.read(request, images)
         return plan, [self._make(job) for job in plan.jobs()]
 
     def _refuse_if_full(self, request: ChatRequest | CompletionRequest) -> None:
         if self._dead:
             raise EngineDead("The engine has failed.")
         answers = request.choices
-        live, room = len(self._mailboxes), self._slots + self._max_waiting
+        live, room = len(self._mailboxes) + self._looking, self._slots + self._max_waiting
         if live + answers <= room:
             return
         if answers > room:

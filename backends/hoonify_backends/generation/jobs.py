@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.chooser import Chooser
@@ -19,16 +20,33 @@ class Job:
         prompt: Tokens of the prompt.
         chooser: How its tokens are chosen.
         answer: Where they go.
+        images: What the engine gets of the prompt's images.
     """
 
-    __slots__ = ("answer", "cached", "chooser", "ended", "prompt", "prompt_length", "tokens")
+    __slots__ = (
+        "answer",
+        "cached",
+        "chooser",
+        "ended",
+        "images",
+        "prompt",
+        "prompt_length",
+        "tokens",
+    )
 
-    def __init__(self, prompt: Sequence[int], chooser: Chooser, answer: Answer) -> None:
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        chooser: Chooser,
+        answer: Answer,
+        images: tuple[Any, ...] = (),
+    ) -> None:
         self.prompt = prompt
         self.prompt_length = len(prompt)
         self.tokens = list(prompt)  # prompt and answer
         self.chooser = chooser
         self.answer = answer
+        self.images = images
         self.cached = 0  # tokens of the prompt that did not have to be read
         self.ended = False
 

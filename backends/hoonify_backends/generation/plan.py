@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.chooser import Chooser
@@ -24,11 +24,15 @@ class Prompt:
         tokens: The prompt.
         limit: Tokens that each of its answers may have at most; 0 only where no answer is wanted.
         opening: Text that stands before each of its answers.
+        images: What the engine gets of its images.
+        words: Those of its tokens that the vocabulary has, where images have tokens of their own.
     """
 
     tokens: list[int]
     limit: int
     opening: str = ""
+    images: tuple[Any, ...] = ()
+    words: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Plan:
             for choice in range(self.n):
                 chooser = Chooser(
                     self.sampling,
-                    prompt.tokens,
+                    prompt.tokens if prompt.words is None else prompt.words,
                     choice=choice,
                     constraint=None if structure is None else structure.constraint(),
                     watched=self.watched,
@@ -80,4 +84,4 @@ class Plan:
                     output=None if structure is None else structure.output(),
                     told=self.watched is not None,
                 )
-                yield Job(prompt.tokens, chooser, answer)
+                yield Job(prompt.tokens, chooser, answer, prompt.images)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hoonify_backends.generation.detokenizer import Detokenizer
 from hoonify_backends.generation.plan import Plan, Prompt
 from hoonify_backends.generation.sampling import Sampling
+from hoonify_backends.generation.sight import ImageMarks, Seen
 from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
 from hoonify_backends.generation.wishes import (
@@ -38,6 +40,7 @@ class PromptReader:
         eos: Tokens that end an answer.
         context_length: Tokens that prompt and answer may take together.
         vocabulary: How many scores the model gives for each token.
+        marks: Finds the places of images, whose mark the template has too; ``None`` where the model sees none.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class PromptReader:
         eos: frozenset[int],
         context_length: int,
         vocabulary: int,
+        marks: ImageMarks | None = None,
     ) -> None:
         self._template = template
         self._tokenizer = tokenizer
@@ -61,19 +65,24 @@ class PromptReader:
         self._eos = eos
         self._context_length = context_length
         self._vocabulary = vocabulary
+        self._marks = marks
 
-    def read(self, request: ChatRequest | CompletionRequest) -> Plan:
+    def read(self, request: ChatRequest | CompletionRequest, images: Sequence[Seen] = ()) -> Plan:
         """Return what the request asks for; see ``is_long`` for where to call it.
+
+        Args:
+            request: What came.
+            images: Its images, as the model has seen them.
 
         Raises:
             ContextLengthExceeded: A prompt leaves no room for an answer.
             InvalidRequest: Messages or parameters cannot be served.
         """
         if isinstance(request, ChatRequest):
-            return self._read_chat(request)
+            return self._read_chat(request, images)
         return self._read_completion(request)
 
-    def _read_chat(self, request: ChatRequest) -> Plan:
+    def _read_chat(self, request: ChatRequest, images: Sequence[Seen]) -> Plan:
         limit = read_limit(request)
         watched = read_chat_watch(request)
         sampling, stops = self._sampling(request), read_stops(request)
@@ -82,12 +91,23 @@ class PromptReader:
             structure = self._structures.read(request)
         tools = None if structure is None else structure.tools
         text = self._template.render(request.messages, request.chat_template_kwargs, tools)
-        tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
+        words = None
+        if self._marks is None or not images:
+            tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
+        else:
+            tokens = self._marks.encode(text, images)
+            words = [token for token in tokens if token < self._vocabulary]
         if not tokens:
             raise InvalidValue("The messages are empty.", param="messages")
         room = self._room(tokens, "messages", "messages")
+        prompt = Prompt(
+            tokens,
+            room if limit is None else min(limit, room),
+            images=tuple(image.handle for image in images),
+            words=words,
+        )
         return Plan(
-            prompts=(Prompt(tokens, room if limit is None else min(limit, room)),),
+            prompts=(prompt,),
             n=request.n or 1,
             sampling=sampling,
             detokenizer=self._detokenizer if structure is None else self._revealing,

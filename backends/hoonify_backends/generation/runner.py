@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from hoonify_router.errors import EngineDead
 from hoonify_router.types import Event
 
 _FATAL_AFTER = 3  # failed steps in a row
 
 JobT = TypeVar("JobT")
+T = TypeVar("T")
 
 
 class BeyondRepair(Exception):
@@ -45,7 +47,7 @@ class Stepper(Protocol[JobT]):
 class Runner(Generic[JobT]):
     """Runs a stepper in a thread.
 
-    ``submit``, ``cancel`` and ``stop`` may be called from the event loop. Each step's news go there in one
+    ``submit``, ``cancel``, ``call`` and ``stop`` may be called from the event loop. Each step's news go there in one
     piece, however many answers they are for.
 
     Args:
@@ -110,6 +112,43 @@ class Runner(Generic[JobT]):
         if self._ended:  # nobody else looks into the inbox any more
             self._clear_inbox()
         return free
+
+    def call(self, what: Callable[[], T]) -> asyncio.Future[T]:
+        """Have something done in the thread before the next step, and return what comes of it.
+
+        If the future is cancelled before, it is not done. Only ``BeyondRepair`` goes further than to its caller.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def settle(result: T | None, failure: Exception | None) -> None:
+            if done.done():
+                return
+            if failure is None:
+                done.set_result(result)  # type: ignore[arg-type]  # there is one then
+            else:
+                done.set_exception(failure)
+
+        def call() -> None:
+            if done.cancelled():
+                return
+            if self._ended:
+                self._call(settle, None, EngineDead("The engine has failed."))
+                return
+            try:
+                result = what()
+            except Exception as exc:
+                if isinstance(exc, BeyondRepair):
+                    failed = EngineDead("The engine failed while it held the request.")
+                    self._call(settle, None, failed)
+                    raise
+                self._call(settle, None, exc)
+            else:
+                self._call(settle, result, None)
+
+        self._tell(call)
+        if self._ended:
+            self._clear_inbox()
+        return done
 
     def stop(self) -> None:
         """End the thread after its current step, and wait for that."""

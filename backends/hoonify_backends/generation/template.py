@@ -13,7 +13,7 @@ from hoonify_backends.generation.tools.turns import (
     results_in_text,
     with_description,
 )
-from hoonify_backends.generation.turns import Turn, read_turn, tool_for_template
+from hoonify_backends.generation.turns import Turn, in_parts, read_turn, tool_for_template
 from hoonify_router.errors import InvalidRequest, InvalidValue
 from hoonify_router.types import Message
 
@@ -63,6 +63,7 @@ class ChatTemplate:
         source: The Jinja template.
         tokenizer_config: ``tokenizer_config.json``, for the special tokens that templates name.
         tool_parser: Name of the format of calls; without one, the plain format of ours.
+        image_mark: Text that stands for an image; ``None`` where the model sees none.
 
     Raises:
         jinja2.TemplateError: The source is not a template.
@@ -70,7 +71,11 @@ class ChatTemplate:
     """
 
     def __init__(
-        self, source: str, tokenizer_config: Mapping[str, Any], tool_parser: str | None = None
+        self,
+        source: str,
+        tokenizer_config: Mapping[str, Any],
+        tool_parser: str | None = None,
+        image_mark: str | None = None,
     ) -> None:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -82,6 +87,7 @@ class ChatTemplate:
         environment.globals["strftime_now"] = _now
         self._template = environment.from_string(source)
         self._format = tool_format(tool_parser)
+        self._image_mark = image_mark
         self._knows_developer = "developer" in source
         # Mistral's templates refuse any id that is not nine letters and digits.
         self._short_ids = "length != 9" in source or "length == 9" in source
@@ -106,7 +112,7 @@ class ChatTemplate:
             tools: What the model may call, in OpenAI's form.
 
         Raises:
-            Unsupported: A message has something else than text in it.
+            Unsupported: A message has something in it that the model cannot read.
             InvalidRequest: The template does not take this conversation.
             InvalidValue: ``extra`` names something that is not the client's to set.
         """
@@ -119,10 +125,12 @@ class ChatTemplate:
                     param=f"chat_template_kwargs.{name}",
                 )
         turns = [
-            read_turn(message, place, self._knows_developer, self._short_ids)
+            read_turn(message, place, self._knows_developer, self._short_ids, self._image_mark)
             for place, message in enumerate(messages)
         ]
         turns, known_tools = self._with_tools(turns, tools)
+        if self._wants_parts:
+            turns = [in_parts(turn) for turn in turns]
         try:
             return self._render(turns, known_tools, extra)
         except _Refused as exc:
@@ -167,6 +175,12 @@ class ChatTemplate:
             return turns, listed
         text = self._format.describe(listed)
         return with_description(turns, text, system=self._knows_system), None
+
+    @cached_property
+    def _wants_parts(self) -> bool:
+        """Whether it shows contents that are lists only, as templates of some models that see do."""
+        asked = "probe_question"
+        return not self._shows([_ASKED], asked) and self._shows([in_parts(_ASKED)], asked)
 
     @cached_property
     def _knows_tools(self) -> bool:

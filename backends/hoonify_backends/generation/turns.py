@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from hoonify_router.errors import Unsupported
-from hoonify_router.types import Message, RefusalPart, TextPart
+from hoonify_router.types import ImagePart, Message, RefusalPart, TextPart
 
 Turn = dict[str, Any]
 """One message, with its content as text."""
 
 
-def read_turn(message: Message, place: int, developer: bool, short_ids: bool) -> Turn:
+def read_turn(
+    message: Message, place: int, developer: bool, short_ids: bool, image_mark: str | None = None
+) -> Turn:
     """Return a message as chat templates read it.
 
     Args:
@@ -21,16 +23,17 @@ def read_turn(message: Message, place: int, developer: bool, short_ids: bool) ->
         place: Where in the request it stands.
         developer: Whether the template knows the role developer.
         short_ids: Whether the template wants ids of calls with nine letters and digits.
+        image_mark: Text that stands for an image; ``None`` where the model sees none.
 
     Raises:
-        Unsupported: It has something else than text in it.
+        Unsupported: It has something in it that the model cannot read.
     """
     role: str = message.role
     if role == "developer" and not developer:
         role = "system"  # OpenAI's newer name for the same
     if role == "function":
         role = "tool"  # its older name
-    plain: Turn = {"role": role, "content": _text(message, place)}
+    plain: Turn = {"role": role, "content": _text(message, place, image_mark)}
     for name in ("name", "tool_call_id", "reasoning_content"):
         if (value := getattr(message, name)) is not None:
             plain[name] = value
@@ -42,23 +45,34 @@ def read_turn(message: Message, place: int, developer: bool, short_ids: bool) ->
     return _with_short_ids(plain) if short_ids else plain
 
 
-def _text(message: Message, place: int) -> str:
+def in_parts(turn: Turn) -> Turn:
+    """Return a message with its content as a list of one text, for templates that read lists only."""
+    return {**turn, "content": [{"type": "text", "text": turn["content"]}]}
+
+
+def _text(message: Message, place: int, image_mark: str | None) -> str:
     content = message.content
     if content is None:
         return message.refusal or ""
     if isinstance(content, str):
         return content
-    texts = []
+    pieces: list[str] = []
+    after_text = False
     for part_place, part in enumerate(content):
-        if isinstance(part, TextPart):
-            texts.append(part.text)
-        elif isinstance(part, RefusalPart):
-            texts.append(part.refusal)
+        if isinstance(part, TextPart | RefusalPart):
+            if after_text:
+                pieces.append("\n")
+            pieces.append(part.text if isinstance(part, TextPart) else part.refusal)
+            after_text = True
+        elif isinstance(part, ImagePart) and image_mark is not None:
+            pieces.append(image_mark)
+            after_text = False
         else:
+            what = "text" if image_mark is None else "text and images"
             raise Unsupported(
-                "This model reads text only.", param=f"messages[{place}].content[{part_place}]"
+                f"This model reads {what} only.", param=f"messages[{place}].content[{part_place}]"
             )
-    return "\n".join(texts)
+    return "".join(pieces)
 
 
 def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class Capabilities(Struct, omit_defaults=True):
         device: Where it really runs, such as ``cpu`` or ``cuda:0 (NVIDIA H200)``.
         details: Facts for an operator's eyes: execution provider, precision, parameter count.
         tasks: What it may be asked for: ``chat``, ``completion``, ``embedding``.
+        images: Whether it sees images; where it does not say, the catalog's word counts alone.
     """
 
     parameters: frozenset[str]
@@ -30,6 +31,7 @@ class Capabilities(Struct, omit_defaults=True):
     memory_bytes: int = 0
     details: dict[str, str] = {}
     tasks: frozenset[Task] = frozenset({"chat"})
+    images: bool | None = None
 
 
 class Health(Struct, omit_defaults=True):

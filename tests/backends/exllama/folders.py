@@ -27,6 +27,34 @@ TENSORS: dict[str, Sequence[str]] = {
 }
 
 
+SEEING = [
+    "language_model.model.embed_tokens.weight",
+    "vision_tower.patch_conv.weight",
+    "vision_tower.transformer.layers.0.attention.q_proj.weight",
+    "multi_modal_projector.linear_1.weight",
+]
+"""Tensors of a model that sees; the last three are what it sees with."""
+
+
+def make_seeing_model(folder: Path, size: int = 8, **config: Any) -> Path:
+    """Write a model's folder that sees, of tensors of two bytes times ``size`` each."""
+    named = {
+        "architectures": ["Mistral3ForConditionalGeneration"],
+        "vision_config": {
+            "model_type": "pixtral",
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "patch_size": 10,
+        },
+    }
+    make_model(folder, **named | config)
+    write_weights(folder / "model.safetensors", SEEING, size)
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "PixtralImageProcessor"})
+    )
+    return folder
+
+
 def make_model(folder: Path, form: str = "plain", **config: Any) -> Path:
     """Write a model's folder and return it; a value of ``None`` takes a key out of the configuration."""
     folder.mkdir(parents=True, exist_ok=True)

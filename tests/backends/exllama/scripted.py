@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class ScriptedGenerator:
         self.waiting: list[Sequence_] = []
         self.running: list[Sequence_] = []
         self.started: list[tuple[int, int]] = []  # lengths of prompts, and their limits
+        self.images: list[tuple[Any, ...]] = []  # of each that was started
         self.together: list[int] = []  # how many ran in each step
         self.resets = 0
         self.may_step = threading.Event()
@@ -69,12 +71,21 @@ class ScriptedGenerator:
     def idle(self) -> bool:
         return not (self.waiting or self.running)
 
-    def start(self, prompt: Sequence[int], limit: int, choose: Choose, *, first: bool) -> Sequence_:
+    def start(
+        self,
+        prompt: Sequence[int],
+        limit: int,
+        choose: Choose,
+        *,
+        first: bool,
+        images: Sequence[Any] = (),
+    ) -> Sequence_:
         if self.refusals:
             raise self.refusals.pop()
         sequence = Sequence_(prompt, limit, choose)
         assert sequence.pages <= self.pages, "the stepper asks for more than the cache has"
         self.started.append((len(prompt), limit))
+        self.images.append(tuple(images))
         self.waiting.insert(0 if first else len(self.waiting), sequence)
         return sequence
 

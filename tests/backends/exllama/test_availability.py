@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.backends.exllama.folders import make_model
+from tests.backends.exllama.folders import make_model, make_seeing_model
 
 from hoonify_backends.exllama import ExllamaOptions, availability, hoonify_register_backends
 from hoonify_backends.exllama.availability import check_v2, check_v3
@@ -146,7 +146,7 @@ def test_a_known_name_with_another_vision_part_is_unknown(tmp_path: Path) -> Non
     """ExLlamaV2 knows Llava only around Pixtral."""
     named = {"architectures": ["LlavaForConditionalGeneration"]}
     other = make_model(tmp_path / "o", **named, vision_config={"model_type": "clip_vision_model"})
-    pixtral = make_model(tmp_path / "p", **named, vision_config={"model_type": "pixtral"})
+    pixtral = make_seeing_model(tmp_path / "p", **named)
     assert "LlavaForConditionalGeneration" in refusal("exllamav2", other).detail
     assert look("exllamav2", pixtral) is None
 
@@ -181,3 +181,23 @@ def test_options_that_do_not_fit_the_model(tmp_path: Path) -> None:
     """Found without loading it."""
     problem = refusal("exllamav3", make_model(tmp_path / "m"), context_length=8192)
     assert "8192 is over the 4096" in problem.detail
+
+
+@BOTH
+def test_a_model_that_sees_says_how_images_are_made_ready(tmp_path: Path, backend: str) -> None:
+    """In the file of one version of transformers or of the next."""
+    model = make_seeing_model(tmp_path / "m")
+    assert look(backend, model) is None
+    said = (model / "preprocessor_config.json").read_text()
+    (model / "preprocessor_config.json").unlink()
+    assert "preprocessor_config.json" in refusal(backend, model).detail
+    (model / "processor_config.json").write_text(f'{{"image_processor": {said}}}')
+    assert look(backend, model) is None
+
+
+def test_a_part_of_a_model_need_not_say_it(tmp_path: Path) -> None:
+    """ExLlamaV2 wants the file all the same."""
+    named = {"architectures": ["Mistral3ForConditionalGeneration"]}
+    model = make_model(tmp_path / "m", **named, vision_config={"model_type": "pixtral"})
+    assert look("exllamav3", model) is None
+    assert "preprocessor_config.json" in refusal("exllamav2", model).detail

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.backends.exllama.folders import make_model, write_weights
+from tests.backends.exllama.folders import make_model, make_seeing_model, write_weights
 
 from hoonify_backends.exllama.checkpoint import read_checkpoint
 from hoonify_backends.generation.folder import FolderProblem
@@ -99,3 +99,21 @@ def test_other_kinds_of_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").rename(tmp_path / "model.gguf")
     with pytest.raises(FolderProblem, match=r"only files such as model\.gguf"):
         read_checkpoint(tmp_path)
+
+
+def test_what_a_model_sees_with(tmp_path: Path) -> None:
+    """Its tensors tell, in whatever form the others are."""
+    seeing = read_checkpoint(make_seeing_model(tmp_path / "s", size=8))
+    assert seeing.tower_bytes == 3 * 16
+    assert seeing.preprocessor == {"image_processor_type": "PixtralImageProcessor"}
+
+
+@pytest.mark.parametrize("names", [["model.embed_tokens.weight"], ["revisual.weight"]])
+def test_a_model_that_sees_nothing(tmp_path: Path, names: list[str]) -> None:
+    """Though its configuration speaks of images, as that of a part of a model may."""
+    model = make_model(tmp_path / "m", vision_config={"model_type": "pixtral"})
+    write_weights(model / "model.safetensors", names)
+    checkpoint = read_checkpoint(model)
+    assert checkpoint.tower_bytes == 0
+    assert checkpoint.preprocessor is None
+    assert read_checkpoint(make_model(tmp_path / "text")).tower_bytes == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.backends.images import about, plain
 
 from hoonify_backends.exllama.engine import ExllamaEngine
 from hoonify_backends.exllama.options import ExllamaOptions
@@ -146,6 +147,29 @@ async def test_a_cancelled_engine_says_so(start: Start, ask: Ask, backend: str) 
     await engine.close()
     with pytest.raises(EngineDead):
         await running
+
+
+@EACH
+async def test_it_sees(start: Start, ask: Ask, backend: str, tmp_path: Path) -> None:
+    """By a tower with random weights: an image brings the same answer each time, its tokens and no other's."""
+    from tests.backends.exllama.ring_two.seeing import make_seeing_model
+
+    engine = await start(backend, make_seeing_model(tmp_path / "m"))
+    assert engine.capabilities.images
+    asked = [
+        about(*(plain(color) for color in colors), "What is it?")
+        for colors in (["red"], ["blue"], ["red", "blue"], ["blue", "red"])
+    ]
+    wishes = {"temperature": 0, "max_tokens": 24, "logprobs": True, "top_logprobs": 1}
+    alone = [await ask(engine, one, **wishes) for one in asked]
+    together = await asyncio.gather(*(ask(engine, one, **wishes) for one in asked))
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert len({one.logprobs()[0].logprob for one in alone}) == len(asked)
+    text = await ask(engine, "What is it?", **wishes)
+    counts = [one.usage.prompt_tokens - text.usage.prompt_tokens for one in alone]
+    assert counts == [10, 10, 20, 20] if backend == "exllamav2" else counts[3] == 2 * counts[0]
+    again = await ask(engine, asked[2], **wishes)
+    assert again.usage.cached_tokens > 0
 
 
 @needs("exllamav2")

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.backends.exllama.folders import make_model
+from tests.backends.exllama.folders import make_model, make_seeing_model
 
 from hoonify_backends.exllama import hoonify_register_backends, memory
 from hoonify_backends.exllama.checkpoint import read_checkpoint
 from hoonify_backends.exllama.limits import read_limits
-from hoonify_backends.exllama.memory import cache_bytes, estimate, working_bytes
+from hoonify_backends.exllama.memory import (
+    cache_bytes,
+    estimate,
+    seeing_bytes,
+    working_bytes,
+)
 from hoonify_backends.exllama.options import ExllamaOptions
 from hoonify_router.api import HomeConfig
 
@@ -107,3 +112,22 @@ def test_what_cannot_be_told_is_not(tmp_path: Path, gpus: list[int]) -> None:
 def test_both_backends_estimate() -> None:
     """By the same formula."""
     assert [backend.estimate for backend in hoonify_register_backends()] == [estimate, estimate]
+
+
+def test_what_sees_takes_memory_too(tmp_path: Path) -> None:
+    """Its weights, and the largest image between its layers; on one GPU, where the rest is shared."""
+    make_seeing_model(tmp_path / "m", size=10**6)
+    options = ExllamaOptions("m", image_pixels=10_000)
+    patches, weights = 100, 3 * 2 * 10**6
+    model = read_checkpoint(tmp_path / "m")
+    assert seeing_bytes(options, model) == weights + patches * (6 * 64 + 2 * 128) * 2
+    assert seeing_bytes(ExllamaOptions("m", images=0), model) == 0
+
+    def told(gpu: list[int], **wishes: Any) -> Any:
+        wished = ExllamaOptions("m", image_pixels=10_000, **wishes)
+        return estimate(wished, HomeConfig(backend="exllamav2", gpu=gpu), tmp_path)
+
+    assert told([0]) - told([0], images=0) == seeing_bytes(options, model)
+    one, blind = told([0, 1]), told([0, 1], images=0)
+    assert one - blind == seeing_bytes(options, model)
+    assert told([0, 1], gpu_split=[0, 8]) == {0: 0, 1: 8 * GIB + seeing_bytes(options, model)}

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 from tests.backends.generation.vocabularies import byte_level
+from tests.backends.images import about, plain
 
 from hoonify_backends.generation.desk import Desk
 from hoonify_backends.generation.detokenizer import Detokenizer
 from hoonify_backends.generation.jobs import Job
 from hoonify_backends.generation.plan import Plan, Prompt
+from hoonify_backends.generation.runner import BeyondRepair
 from hoonify_backends.generation.sampling import Sampling
+from hoonify_backends.generation.sight import Seen, Sight
 from hoonify_router.errors import EngineDead, InvalidRequest, InvalidValue, Overloaded
 from hoonify_router.types import (
     ChatRequest,
@@ -39,9 +42,11 @@ class Reader:
         self.gate = threading.Event()
         self.gate.set()
         self.refusal: Exception | None = None
+        self.images: list[Sequence[Seen]] = []
 
-    def read(self, request: ChatRequest | CompletionRequest) -> Plan:
+    def read(self, request: ChatRequest | CompletionRequest, images: Sequence[Seen] = ()) -> Plan:
         self.gate.wait(10)
+        self.images.append(images)
         if self.refusal is not None:
             raise self.refusal
         limit = 2 if request.token_limit is None else request.token_limit
@@ -94,7 +99,7 @@ class Turns:
 class Office:
     """A desk, and what it is made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, sight: Sight | None = None) -> None:
         self.reader, self.turns = Reader(), Turns()
         self.fatal = asyncio.Event()
         self.desk: Desk[Job] = Desk(
@@ -106,6 +111,7 @@ class Office:
             explain=lambda failure: EngineDead(str(failure)),
             on_fatal=self.fatal.set,
             log=logging.getLogger(__name__),
+            sight=sight,
         )
 
     async def ask(self, **wishes: Any) -> list[Event]:
@@ -274,3 +280,110 @@ async def test_closing_ends_what_runs(office: Office) -> None:
     await office.desk.close()
     with pytest.raises(EngineDead):
         [event async for event in serving]
+
+
+# ------------------------------------------------------------------ images
+
+
+class Colours:
+    """Sees an image as one token; may have to wait for it."""
+
+    around = ""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.may.set()
+        self.failure: Exception | None = None
+        self.looked = 0
+
+    def look(self, image: Any) -> Seen:
+        self.looked += 1
+        self.may.wait(60)
+        if self.failure is not None:
+            raise self.failure
+        return Seen("seen", lambda place: [10**9], 1)
+
+
+@pytest.fixture
+async def gallery() -> AsyncIterator[tuple[Office, Colours]]:
+    """A desk of a model that sees."""
+    tower = Colours()
+    office = Office(Sight(tower, images=4, pixels=10**6))
+    yield office, tower
+    tower.may.set()
+    await office.desk.close()
+
+
+def seeing(color: str = "red", **wishes: Any) -> ChatRequest:
+    return ChatRequest("m", about("What?", plain(color)), **wishes)
+
+
+async def test_images_are_looked_at_before_the_request_is_read(
+    gallery: tuple[Office, Colours],
+) -> None:
+    """Those without any are read at once."""
+    office, tower = gallery
+    await office.ask()
+    assert not tower.looked
+    events = [event async for event in office.desk.serve(seeing(max_tokens=2))]
+    assert texts(events) == "aa"
+    assert tower.looked == 1
+    handles = [[image.handle for image in images] for images in office.reader.images]
+    assert handles == [[], ["seen"]]
+
+
+async def test_looking_is_work(gallery: tuple[Office, Colours]) -> None:
+    """It counts as the request's answers do, for health and for those who come meanwhile."""
+    office, tower = gallery
+    tower.may.clear()
+    waiting = asyncio.ensure_future(anext(office.desk.serve(seeing(n=5))))
+    await until(lambda: tower.looked == 1)
+    health = office.desk.health()
+    assert (health.running, health.queued) == (2, 3)
+    assert health.step_age > 0
+    with pytest.raises(Overloaded):
+        await office.ask()
+    tower.may.set()
+    await waiting
+    await until(lambda: office.desk.health().running == 0 or bool(office.turns.jobs))
+
+
+async def test_who_leaves_meanwhile_is_forgotten(gallery: tuple[Office, Colours]) -> None:
+    """Also while another's image is looked at."""
+    office, tower = gallery
+    tower.may.clear()
+    first, second = [
+        asyncio.ensure_future(anext(office.desk.serve(seeing(color)))) for color in ("red", "blue")
+    ]
+    await until(lambda: tower.looked == 1)
+    for one in (second, first):
+        one.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert office.desk.health() == Health()
+    tower.may.set()
+    await office.ask()
+    assert tower.looked == 1
+
+
+async def test_an_image_that_fails_fails_its_request(gallery: tuple[Office, Colours]) -> None:
+    """The next one is served."""
+    office, tower = gallery
+    tower.failure = EngineDead("The engine failed on an image of this request.")
+    with pytest.raises(EngineDead):
+        [event async for event in office.desk.serve(seeing())]
+    tower.failure = None
+    assert texts([event async for event in office.desk.serve(seeing(max_tokens=1))]) == "a"
+
+
+async def test_an_image_that_breaks_the_engine_ends_all(gallery: tuple[Office, Colours]) -> None:
+    """As a step would."""
+    office, tower = gallery
+    office.turns.may.clear()
+    running = asyncio.ensure_future(office.ask(max_tokens=50))
+    await until(lambda: bool(office.turns.jobs))
+    tower.failure = BeyondRepair("the GPU failed")
+    with pytest.raises(EngineDead):
+        [event async for event in office.desk.serve(seeing())]
+    with pytest.raises(EngineDead):
+        await running
+    await office.fatal.wait()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.backends.images import about, plain
+from tokenizers import Tokenizer
 
 from hoonify_backends.generation.answer import Answer
 from hoonify_backends.generation.plan import Plan
 from hoonify_backends.generation.prompts import PromptReader, is_long
 from hoonify_backends.generation.sampling import Sampling
+from hoonify_backends.generation.sight import ImageMarks, Seen
 from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
 from hoonify_router.errors import ContextLengthExceeded, InvalidValue, Unsupported
@@ -306,3 +310,32 @@ def test_what_takes_long_is_read_beside_the_loop() -> None:
     assert is_long(request(logit_bias={str(token): 1.0 for token in range(1000)}))
     assert is_long(request(response_format={"type": "json_object"}))
     assert is_long(request(tools=[{"type": "function", "function": {"name": "f"}}]))
+
+
+def test_images_are_in_the_prompt_and_nobody_counts_them_as_words(tokenizer: Any) -> None:
+    """They take room of the context; a penalty for repetition does not know them."""
+    marks = ImageMarks(Tokenizer.from_str(tokenizer.to_str()))
+    source = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    reader = PromptReader(
+        ChatTemplate(source, {}, image_mark=marks.mark),
+        tokenizer,
+        Structures(tokenizer, VOCABULARY, EOS),
+        defaults=Sampling(temperature=0),
+        eos=EOS,
+        context_length=32,
+        vocabulary=VOCABULARY,
+        marks=marks,
+    )
+    its = [10**9 + number for number in range(20)]
+    image = Seen("what the engine made of it", lambda place: its, 1)
+    request = ChatRequest("m", about("Hello", plain("red")), repetition_penalty=1.5)
+    plan = reader.read(request, [image])
+    words = tokens_of(reader.read(ChatRequest("m", about("Hello"))))[0]
+    assert tokens_of(plan) == [[*words, *its]]
+    assert plan.prompts[0].limit == 32 - len(words) - 20
+    [job] = plan.jobs()
+    assert job.images == ("what the engine made of it",)
+    job.chooser.prepare(np.zeros(VOCABULARY, np.float32))
+    with pytest.raises(ContextLengthExceeded, match=f"have {len(words) + 40} tokens") as refused:
+        reader.read(ChatRequest("m", about("Hello", plain("red"), plain("red"))), [image, image])
+    assert refused.value.param == "messages"

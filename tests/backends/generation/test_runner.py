@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from hoonify_backends.generation.runner import Runner
+from hoonify_backends.generation.runner import BeyondRepair, Runner
+from hoonify_router.errors import EngineDead
 from hoonify_router.types import Event, Finish, Text
 
 
@@ -179,3 +180,50 @@ async def test_it_stops_idle_and_busy() -> None:
         await asyncio.to_thread(desk.runner.stop)
         assert not desk.runner._thread.is_alive()
         await free
+
+
+async def test_the_thread_does_what_it_is_asked(desk: Desk) -> None:
+    """Beside its steps, and what fails there fails alone."""
+    job = Dots(3)
+    desk.runner.submit([job])
+    ran_in = await desk.runner.call(threading.get_ident)
+    assert ran_in != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        await desk.runner.call(lambda: 1 // 0)
+    await desk.until(lambda: job in desk.ended())
+    assert not desk.failures
+
+
+async def test_what_nobody_waits_for_any_more_is_not_done(desk: Desk) -> None:
+    """When the thread comes to it."""
+    gate, done = threading.Event(), []
+    first = desk.runner.call(lambda: gate.wait(60))
+    dropped = desk.runner.call(lambda: done.append(1))
+    dropped.cancel()
+    gate.set()
+    assert await first
+    assert await desk.runner.call(lambda: len(done)) == 0
+
+
+async def test_what_is_beyond_repair_ends_it_all(desk: Desk) -> None:
+    """The caller and all others are told."""
+
+    def fail() -> None:
+        raise BeyondRepair("the GPU failed")
+
+    with pytest.raises(EngineDead):
+        await desk.runner.call(fail)
+    await desk.until(lambda: bool(desk.failures))
+    [(_, failure, fatal)] = desk.failures
+    assert isinstance(failure, BeyondRepair)
+    assert fatal
+    with pytest.raises(EngineDead):
+        await desk.runner.call(lambda: 1)
+
+
+async def test_a_stopped_thread_does_nothing_more() -> None:
+    """Who asks it is told."""
+    desk = Desk()
+    await asyncio.to_thread(desk.runner.stop)
+    with pytest.raises(EngineDead):
+        await desk.runner.call(lambda: 1)

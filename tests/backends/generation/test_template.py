@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from jinja2 import TemplateSyntaxError
+from tests.backends.images import about, plain
 
 from hoonify_backends.generation.template import ChatTemplate
 from hoonify_router.errors import InvalidRequest, InvalidValue, RouterError, Unsupported
@@ -291,3 +292,32 @@ def test_the_shipped_template_loses_nothing(model_path: Path) -> None:
     assert text.startswith("<|system|>You can call")
     assert text.count('{"name": "look_up", "arguments": {"x": 1}}') == 2
     assert "<|tool|>forty-two<|end|><|tool|>forty-three<|end|>" in text
+
+
+# ------------------------------------------------------------------ images
+
+LISTS_ONLY = (
+    "{% for m in messages %}[{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}"
+    "{% endfor %}]{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(("source", "shown"), [(ROLES, "[user:{}]"), (LISTS_ONLY, "[{}]")])
+def test_images_leave_a_mark_where_they_stand(source: str, shown: str) -> None:
+    """Between texts nothing but it; texts beside each other are on lines of their own."""
+    image = plain("red")
+    messages = about("one", image, image, "two", "three")
+    template = ChatTemplate(source, {}, image_mark="<*>")
+    assert template.render(messages) == shown.format("one<*><*>two\nthree")
+
+
+def test_images_are_no_text_for_a_model_that_does_not_see() -> None:
+    """The part is named."""
+    with pytest.raises(Unsupported, match="reads text only") as refused:
+        render(ROLES, about("one", plain("red")))
+    assert refused.value.param == "messages[0].content[1]"
+
+
+def test_templates_that_read_lists_only_get_lists() -> None:
+    """Some of models that see are so; a text would be left out without a word."""
+    assert render(LISTS_ONLY, [*USER, Message("assistant", "ho")]) == "[hi][ho]"

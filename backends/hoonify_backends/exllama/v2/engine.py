@@ -13,8 +13,10 @@ from hoonify_backends.exllama.engine import ExllamaEngine, Opened
 from hoonify_backends.exllama.import_progress import IMPORTING
 from hoonify_backends.exllama.limits import Limits
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
+from hoonify_backends.exllama.tower import LOADING
 from hoonify_backends.exllama.v2.generator import V2Generator
 from hoonify_backends.exllama.v2.legacy_config import readable_folder
+from hoonify_backends.exllama.v2.tower import V2Tower, knows_tower
 from hoonify_router.api import ProgressCallback
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,10 @@ class ExLlamaV2Engine(ExllamaEngine):
         progress(IMPORTING, 0, 0)
         from exllamav2 import ExLlamaV2, ExLlamaV2Config, ExLlamaV2Tokenizer
 
-        with readable_folder(checkpoint.path, checkpoint.config) as folder:
+        with readable_folder(checkpoint.path, checkpoint.config, checkpoint.preprocessor) as folder:
             config = ExLlamaV2Config(str(folder))
             set_limits(config, options, limits)
+            tower, sees = self._open_tower(config, options, checkpoint, progress)
             model = ExLlamaV2(config)
 
             def loaded(done: int, total: int) -> None:
@@ -49,11 +52,47 @@ class ExLlamaV2Engine(ExllamaEngine):
 
             cache = self.load_weights(model, options, limits, loaded)
             tokenizer = ExLlamaV2Tokenizer(config)
+        opened = make_generator(model, cache, tokenizer, options)
         return dataclasses.replace(
-            make_generator(model, cache, tokenizer, options),
+            opened,
+            tower=None if tower is None else V2Tower(checkpoint, tower, model, tokenizer),
+            details={**opened.details, **sees},
             device=devices_of(cache.all_tensors()),
             memory_bytes=memory_in_use(),
         )
+
+    def _open_tower(
+        self,
+        config: Any,
+        options: ExllamaOptions,
+        checkpoint: Checkpoint,
+        progress: ProgressCallback,
+    ) -> tuple[Any, dict[str, str]]:
+        """Return what sees, with its weights, and what an operator wants to know of it.
+
+        It comes before the model, which is laid out in what is left of the GPUs' memory.
+        """
+        if not (checkpoint.tower_bytes and knows_tower(config)):
+            return None, {}
+        if not options.images:
+            return None, {"images": "not seen, as the option images says"}
+        if options.tensor_parallel:
+            log.warning("with tensor_parallel ExLlamaV2 sees no images")
+            return None, {"images": "not seen, as ExLlamaV2 has no tensor_parallel for that"}
+        from exllamav2 import ExLlamaV2VisionTower
+
+        tower = ExLlamaV2VisionTower(config)
+        self.load_tower(tower, lambda done, total: progress(LOADING, done, total))
+        return tower, {"images": "seen"}
+
+    def load_tower(self, tower: Any, loaded: Callable[[int, int], None]) -> None:
+        """Load what sees onto the first GPU.
+
+        Args:
+            tower: ExLlamaV2's vision tower, without weights.
+            loaded: Called after each module.
+        """
+        tower.load(callback=loaded)
 
     def require_gpu(self) -> None:
         """Look whether there is one."""

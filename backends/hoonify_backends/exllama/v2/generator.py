@@ -66,7 +66,15 @@ class V2Generator:
         self._vocabulary = vocabulary
         self.paged: bool = generator.paged
 
-    def start(self, prompt: Sequence[int], limit: int, choose: Choose, *, first: bool) -> Any:
+    def start(
+        self,
+        prompt: Sequence[int],
+        limit: int,
+        choose: Choose,
+        *,
+        first: bool,
+        images: Sequence[Any] = (),
+    ) -> Any:
         """Put a sequence into the queue; see ``Generator.start``."""
         import torch
         from exllamav2.generator import ExLlamaV2DynamicJob, ExLlamaV2Sampler
@@ -76,6 +84,7 @@ class V2Generator:
             max_new_tokens=limit,
             gen_settings=ExLlamaV2Sampler.Settings.greedy(),
             filters=[Picker(choose, self._vocabulary)],
+            embeddings=list(images) or None,
         )
         self._generator.enqueue(job)
         if first:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hoonify_backends.exllama.checkpoint import PREPROCESSOR
 from hoonify_backends.generation.folder import FolderProblem
 
 _SCALINGS = frozenset({"default", "linear", "llama3", "longrope", "mrope", "su", "yarn"})
@@ -40,6 +41,27 @@ def legacy_config(config: Mapping[str, Any]) -> dict[str, Any]:
             plain["rope_scaling"] = {k: v for k, v in scaling.items() if k != "type"}
         if kind == "default":
             del plain["rope_scaling"]
+    vision = plain.get("vision_config")
+    if isinstance(vision, dict) and "temporal_patch_size" in vision:  # Qwen's
+        plain["vision_config"] = {"spatial_patch_size": vision.get("patch_size"), **vision}
+    return plain
+
+
+def legacy_preprocessor(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of making images ready as transformers 4 would have written it at first.
+
+    The quicker kinds of that code, which newer checkpoints name, do the same; and the smallest and largest number
+    of pixels have moved.
+    """
+    plain = dict(said)
+    kind = plain.get("image_processor_type")
+    if isinstance(kind, str):
+        plain["image_processor_type"] = kind.removesuffix("Fast")
+    size = plain.get("size")
+    if isinstance(size, dict) and "Qwen2" in str(kind):
+        for name, newer in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+            if newer in size and plain.get(name) is None:
+                plain[name] = size[newer]
     return plain
 
 
@@ -70,12 +92,15 @@ def _of_one_kind(newer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def readable_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
+def readable_folder(
+    path: Path, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
     """Yield a folder that ExLlamaV2 reads rightly: the model's own, or one of links with a configuration beside them.
 
     Args:
         path: The model's folder.
         config: What its ``config.json`` says.
+        preprocessor: What it says of making images ready; ``None`` where it says nothing.
 
     Raises:
         FolderProblem: There is no right way to read it.
@@ -87,13 +112,17 @@ def readable_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
             "This engine cannot do what the model's configuration asks for.",
             f"{path / 'config.json'}: {problem}",
         ) from problem
-    if plain == config:
+    older = None if preprocessor is None else legacy_preprocessor(preprocessor)
+    unchanged = older is None or ((path / PREPROCESSOR).is_file() and older == preprocessor)
+    if plain == config and unchanged:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="hoonify-exllamav2-") as name:
         folder = Path(name)
         for file in path.iterdir():
-            if file.is_file() and file.name != "config.json":
+            if file.is_file() and file.name not in ("config.json", PREPROCESSOR):
                 (folder / file.name).symlink_to(file.resolve())
         (folder / "config.json").write_text(json.dumps(plain), encoding="utf-8")
+        if older is not None:
+            (folder / PREPROCESSOR).write_text(json.dumps(older), encoding="utf-8")
         yield folder

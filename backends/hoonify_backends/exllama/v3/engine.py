@@ -11,7 +11,9 @@ from hoonify_backends.exllama.engine import ExllamaEngine, Opened
 from hoonify_backends.exllama.import_progress import IMPORTING
 from hoonify_backends.exllama.limits import Limits
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
+from hoonify_backends.exllama.tower import LOADING
 from hoonify_backends.exllama.v3.generator import V3Generator
+from hoonify_backends.exllama.v3.tower import V3Tower
 from hoonify_router.api import ProgressCallback
 
 _BITS = {"q8": 8, "q6": 6, "q4": 4}
@@ -35,6 +37,7 @@ class ExLlamaV3Engine(ExllamaEngine):
         from exllamav3 import Config, Model, Tokenizer
 
         config = Config.from_directory(str(checkpoint.path))
+        tower, sees = self._open_tower(config, options, checkpoint, progress)
         model = Model.from_config(config)
         cache = make_cache(model, options, limits)
 
@@ -42,7 +45,8 @@ class ExLlamaV3Engine(ExllamaEngine):
             progress("loading weights", done, total)
 
         self.load_weights(model, cache, options, loaded)
-        generator = make_generator(model, cache, Tokenizer.from_config(config), options)
+        tokenizer = Tokenizer.from_config(config)
+        generator = make_generator(model, cache, tokenizer, options)
         tensors = [tensor for layer in cache.layers.values() for tensor in layer.get_tensors()]
         return Opened(
             V3Generator(generator, config.vocab_size),
@@ -50,8 +54,45 @@ class ExLlamaV3Engine(ExllamaEngine):
             min(options.slots, limits.pages),
             device=devices_of(tensor for tensor in tensors if tensor is not None),
             memory_bytes=memory_in_use(),
-            details={"batching": "in pages of the cache", "cache": options.cache},
+            details={"batching": "in pages of the cache", "cache": options.cache, **sees},
+            tower=None if tower is None else V3Tower(checkpoint, tower, tokenizer),
         )
+
+    def _open_tower(
+        self,
+        config: Any,
+        options: ExllamaOptions,
+        checkpoint: Checkpoint,
+        progress: ProgressCallback,
+    ) -> tuple[Any, dict[str, str]]:
+        """Return what sees, with its weights, and what an operator wants to know of it.
+
+        It comes before the model, which is laid out in what is left of the GPUs' memory.
+        """
+        if not (checkpoint.tower_bytes and "vision" in config.model_classes):
+            return None, {}
+        if not options.images:
+            return None, {"images": "not seen, as the option images says"}
+        from exllamav3 import Model
+
+        tower = Model.from_config(config, component="vision")
+        self.load_tower(tower, options, lambda done, total: progress(LOADING, done, total))
+        return tower, {"images": "seen"}
+
+    def load_tower(
+        self, tower: Any, options: ExllamaOptions, loaded: Callable[[int, int], None]
+    ) -> None:
+        """Load what sees onto the first GPU that the home uses.
+
+        Args:
+            tower: ExLlamaV3's component, without weights.
+            options: The home's options.
+            loaded: Called when it begins, and when it is done.
+        """
+        first = next((place for place, size in enumerate(options.gpu_split or ()) if size), 0)
+        loaded(0, 1)  # the engine tells nothing of a load onto one GPU
+        tower.load(device=f"cuda:{first}")
+        loaded(1, 1)
 
     def require_gpu(self) -> None:
         """Look whether there is one."""

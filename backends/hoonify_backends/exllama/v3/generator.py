@@ -49,7 +49,15 @@ class V3Generator:
         self._generator = generator
         self._vocabulary = vocabulary
 
-    def start(self, prompt: Sequence[int], limit: int, choose: Choose, *, first: bool) -> Any:
+    def start(
+        self,
+        prompt: Sequence[int],
+        limit: int,
+        choose: Choose,
+        *,
+        first: bool,
+        images: Sequence[Any] = (),
+    ) -> Any:
         """Put a sequence into the queue; see ``Generator.start``."""
         import torch
         from exllamav3 import Job
@@ -58,6 +66,7 @@ class V3Generator:
             input_ids=torch.tensor([prompt], dtype=torch.long),
             max_new_tokens=limit,
             sampler=Picker(choose, self._vocabulary),
+            embeddings=list(images) or None,
         )
         self._generator.enqueue(job)
         if first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ class PlainLlama:
         from safetensors.torch import load_file
 
         [file] = Path(config.model_dir).glob("*.safetensors")
-        self._weights = {name: one.float() for name, one in load_file(str(file)).items()}
+        self._weights = {
+            name.removeprefix("language_model."): one.float()
+            for name, one in load_file(str(file)).items()
+        }
         half = config.head_dim // 2
         self._rates = config.rotary_embedding_base ** -(torch.arange(half) / half)
         self.failures: list[Exception] = []
@@ -46,7 +50,7 @@ class PlainLlama:
             raise self.failures.pop(0)
         rows, length = input_ids.shape
         places = self._places(attn_params, rows, length, cache)
-        hidden = self._weights["model.embed_tokens.weight"][input_ids]
+        hidden = self._embed(input_ids, rest.get("indexed_embeddings") or ())
         for layer in range(self.config.num_hidden_layers):
             hidden = self._layer(layer, hidden, places, cache)
         if preprocess_only:
@@ -56,6 +60,19 @@ class PlainLlama:
         scores = hidden @ head.T
         padding = -scores.shape[-1] % 32
         return {"logits": torch.nn.functional.pad(scores, (0, padding))}
+
+    def _embed(self, input_ids: torch.Tensor, images: Sequence[Any]) -> torch.Tensor:
+        """Return what the layers begin with: of words by the table, of images by what was made of them."""
+        table = self._weights["model.embed_tokens.weight"]
+        hidden = table[input_ids.clamp(max=len(table) - 1)]
+        unknown = input_ids >= len(table)
+        for image in images:
+            first, rows = image.first_index, image.embeddings.float()
+            its = (input_ids >= first) & (input_ids < first + len(rows))
+            hidden[its] = rows[input_ids[its] - first]
+            unknown &= ~its
+        assert not unknown.any(), "a token of an image that the engine was not given"
+        return hidden
 
     def _places(
         self, params: Any, rows: int, length: int, cache: Any

@@ -34,11 +34,16 @@ class Plain:
         self._model = model
         self._tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
 
-    def prompt(self, text: str) -> list[int]:
-        chat = f"<|user|>{text}<|end|><|assistant|>"
-        return self._tokenizer.encode(chat, add_special_tokens=False).ids
+    def tokens(self, text: str) -> list[int]:
+        """Return the tokens of a piece of a prompt."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def scores(self, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def prompt(self, text: str) -> list[int]:
+        return self.tokens(f"<|user|>{text}<|end|><|assistant|>")
+
+    def scores(
+        self, tokens: Sequence[int], images: Sequence[Any] = ()
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the scores after the last token."""
         config = self._model.config
         shape = (1, len(tokens), config.num_key_value_heads, config.head_dim)
@@ -48,16 +53,23 @@ class Plain:
             value_states=[torch.zeros(shape, dtype=torch.half) for _ in layers],
         )
         ids = torch.tensor([list(tokens)])
-        found = self._model.forward_chunk(ids, SimpleNamespace(past_len=0), cache)["logits"]
+        found = self._model.forward_chunk(
+            ids, SimpleNamespace(past_len=0), cache, indexed_embeddings=images
+        )["logits"]
         scores: np.ndarray[Any, np.dtype[np.float32]] = found[0, -1, :1280].numpy().copy()
         return scores
 
     def answer(self, text: str, sampling: Sampling, most: int = 40) -> str:
         """Return what plain sampling of plain scores says."""
-        prompt = self.prompt(text)
+        return self.go_on(self.prompt(text), sampling, most)
+
+    def go_on(
+        self, prompt: list[int], sampling: Sampling, most: int, images: Sequence[Any] = ()
+    ) -> str:
+        """Return what follows tokens."""
         chooser, tokens = Chooser(sampling, prompt), list(prompt)
         while len(tokens) < len(prompt) + most:
-            [token] = choose(self.scores(tokens)[None], [chooser])
+            [token] = choose(self.scores(tokens, images)[None], [chooser])
             if token == 1:
                 break
             tokens.append(token)

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from tests.backends.exllama.folders import LLAMA, make_model
 
-from hoonify_backends.exllama.v2.legacy_config import legacy_config, readable_folder
+from hoonify_backends.exllama.checkpoint import read_checkpoint
+from hoonify_backends.exllama.v2.legacy_config import (
+    legacy_config,
+    legacy_preprocessor,
+    readable_folder,
+)
 from hoonify_backends.generation.folder import FolderProblem
 
 LLAMA3 = {
@@ -117,3 +122,64 @@ def test_a_model_in_newer_words_is_read_through_links(tmp_path: Path) -> None:
         assert {file.name for file in folder.iterdir()} == set(before)
     assert not folder.exists()
     assert {file.name: file.read_bytes() for file in model.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        (
+            {
+                "image_processor_type": "Qwen2VLImageProcessorFast",
+                "size": {"shortest_edge": 3136, "longest_edge": 12845056},
+            },
+            {
+                "image_processor_type": "Qwen2VLImageProcessor",
+                "size": {"shortest_edge": 3136, "longest_edge": 12845056},
+                "min_pixels": 3136,
+                "max_pixels": 12845056,
+            },
+        ),
+        (
+            {"image_processor_type": "Gemma3ImageProcessorFast", "size": {"height": 896}},
+            {"image_processor_type": "Gemma3ImageProcessor", "size": {"height": 896}},
+        ),
+        (
+            {"image_processor_type": "PixtralImageProcessor", "size": {"longest_edge": 1024}},
+            {"image_processor_type": "PixtralImageProcessor", "size": {"longest_edge": 1024}},
+        ),
+    ],
+)
+def test_making_images_ready_in_newer_words(newer: dict[str, Any], older: dict[str, Any]) -> None:
+    """The quick code does what the slow did, and ExLlamaV2 knows the slow by name."""
+    assert legacy_preprocessor(newer) == older
+
+
+def test_what_qwen_says_twice() -> None:
+    """Newer files say it once."""
+    vision = {"temporal_patch_size": 2, "patch_size": 14}
+    plain = legacy_config({"vision_config": vision})
+    assert plain["vision_config"] == {**vision, "spatial_patch_size": 14}
+
+
+def test_a_folder_of_transformers_5(tmp_path: Path) -> None:
+    """How images are made ready stands in another file there."""
+    said = {"image_processor_type": "Qwen2VLImageProcessorFast"}
+    model = make_model(tmp_path / "m", vision_config={"model_type": "qwen2_vl"})
+    (model / "processor_config.json").write_text(json.dumps({"image_processor": said}))
+    checkpoint = read_checkpoint(model)
+    assert checkpoint.preprocessor == said
+    with readable_folder(model, checkpoint.config, checkpoint.preprocessor) as folder:
+        assert folder != model
+        written = json.loads((folder / "preprocessor_config.json").read_text())
+        assert written == {"image_processor_type": "Qwen2VLImageProcessor"}
+        assert (folder / "tokenizer.json").is_file()
+
+
+def test_a_folder_that_says_all_as_it_should_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Images included."""
+    said = {"image_processor_type": "PixtralImageProcessor"}
+    model = make_model(tmp_path / "m", vision_config={"model_type": "pixtral"})
+    (model / "preprocessor_config.json").write_text(json.dumps(said))
+    checkpoint = read_checkpoint(model)
+    with readable_folder(model, checkpoint.config, checkpoint.preprocessor) as folder:
+        assert folder == model

@@ -45,6 +45,54 @@ def sample_basic(logits: torch.Tensor, temperature: float, top_k: int, *rest: An
     return []
 
 
+def stloader_read(file: str, offset: int, size: int, tensor: torch.Tensor) -> None:
+    """Read a tensor's bytes from a file."""
+    with open(file, "rb") as reader:
+        reader.seek(offset)
+        read = torch.frombuffer(bytearray(reader.read(size)), dtype=tensor.dtype)
+    tensor.copy_(read.view(tensor.shape))
+
+
+def rms_norm(
+    rows: torch.Tensor, weight: torch.Tensor, out: torch.Tensor, epsilon: float, *rest: Any
+) -> None:
+    """Norm rows by their size."""
+    plain = rows.float()
+    out.copy_(plain * plain.pow(2).mean(-1, keepdim=True).add(epsilon).rsqrt() * weight.float())
+
+
+def layer_norm(
+    rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, out: torch.Tensor, epsilon: float
+) -> None:
+    """Norm rows by their mean and size."""
+    shift = None if bias.is_meta else bias.float()
+    out.copy_(
+        torch.nn.functional.layer_norm(
+            rows.float(), rows.shape[-1:], weight.float(), shift, epsilon
+        )
+    )
+
+
+def rope_(
+    heads: torch.Tensor,
+    sin: torch.Tensor,
+    cos: torch.Tensor,
+    past: int,
+    *rest: Any,
+) -> None:
+    """Turn the two halves of each head by the angles of their places."""
+    _, size, _, halves = rest
+    if not halves:
+        raise NotImplementedError("this stand-in turns halves only")
+    length = heads.shape[1]
+    first, second = heads.float().chunk(2, -1)
+    cosines, sines = (
+        table.reshape(-1, table.shape[-1])[past : past + length, None, : size // 2].float()
+        for table in (cos, sin)
+    )
+    heads.copy_(torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1))
+
+
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
