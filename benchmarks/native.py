@@ -47,7 +47,7 @@ def _compile(name: str, folder: Path) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise CannotMeasure("a C compiler is needed (cc); on Debian: apt install gcc libc6-dev")
-    sources = [str(SOURCES / f"{name}.c"), str(SOURCES / "base.c")]
+    sources = [str(SOURCES / f"{part}.c") for part in (name, "base", "supply")]
     # A folder of its own: several processes may do this at once, and none may run another's half-made file.
     with tempfile.TemporaryDirectory(dir=folder) as own:
         fresh = Path(own) / name

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,6 +92,13 @@ const char *find_header(const char *head, size_t length, const char *name) {
     return NULL;
 }
 
+void raise_file_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files)) return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void set_nodelay(int fd) {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -102,10 +110,17 @@ static struct sockaddr_in loopback(int port) {
     return address;
 }
 
-int listen_on(int port) {
+/* All of 127.0.0.0/8 where the system lets us name the interface: each of its addresses is a home of its own. */
+static struct sockaddr_in everywhere_on_loopback(int fd, int port) {
     struct sockaddr_in address = loopback(port);
+    if (!setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo")) address.sin_addr.s_addr = htonl(INADDR_ANY);
+    return address;
+}
+
+int listen_on(int port) {
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (fd < 0) die("socket");
+    struct sockaddr_in address = everywhere_on_loopback(fd, port);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&address, sizeof address)) die("bind");
     if (listen(fd, 4096)) die("listen");

@@ -37,6 +37,9 @@ void buffer_free(struct buffer *b);
    at the returned place, blanks skipped; NULL when there is none. */
 const char *find_header(const char *head, size_t length, const char *name);
 
+/* Let this process have as many connections as the system allows. */
+void raise_file_limit(void);
+
 /* Listen on, or connect to, a port of 127.0.0.1 with TCP_NODELAY; -1 when connecting fails. */
 int listen_on(int port);
 int connect_to(int port);

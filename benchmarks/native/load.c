@@ -1,15 +1,18 @@
 /* A load generator for chat completions: one thread, epoll; prints one line of JSON.
  *
  *     load --port P --connections N --seconds S [--requests N] [--rate R] [--stream] [--tokens N]
- *          [--pause-us N] [--ramp-ms N] [--padding BYTES] [--model NAME] [--key KEY]
+ *          [--pause-us N] [--ramp-ms N] [--padding BYTES] [--model NAME] [--key KEY | --keys FILE] [--progress]
  *
  * Without --rate the loop is closed: each connection sends its next request when it has read an answer.
  * With --rate requests start at that rate whatever the answers do, and latency counts from the intended
  * start, so that waiting for a free connection is not hidden. A stream's tokens carry the time at which
- * the mock sent them; the difference to the time of reading is an event's transit.
+ * the mock sent them; the difference to the time of reading is an event's transit. With --keys each
+ * request brings the next of the file's lines, all of which have the same length. With --progress it says at
+ * once, and whenever SIGUSR1 asks, how far it is: the streams that have begun, the tokens that have come.
  */
 #define _GNU_SOURCE
 #include "base.h"
+#include "supply.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -34,43 +37,14 @@ static struct {
     double seconds, rate;
     long requests, tokens, pause_us, ramp_ms, padding;
     bool stream;
-    const char *model, *key;
+    const char *model, *key, *keys;
 } options = {.connections = 1, .seconds = 1, .tokens = 16, .model = "mock"};
 
 /* ------------------------------------------------------------------ what was measured */
 
-struct samples {
-    uint64_t *values;
-    size_t count, capacity;
-};
-
 static struct samples latencies, first_tokens, transits;
 static uint64_t answered, failed, cut_short, tokens_read, usages_read;
 static struct buffer first_error;
-
-static void add_sample(struct samples *s, uint64_t ns) {
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? 2 * s->capacity : 65536;
-        s->values = take_more(s->values, s->capacity * sizeof *s->values);
-    }
-    s->values[s->count++] = ns;
-}
-
-static int by_value(const void *left, const void *right) {
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return (a > b) - (a < b);
-}
-
-static void print_samples(const char *name, struct samples *s) {
-    static const int percents[] = {50, 90, 99};
-    if (s->count) qsort(s->values, s->count, sizeof *s->values, by_value);
-    printf(", \"%s\": {\"count\": %zu", name, s->count);
-    for (size_t i = 0; s->count && i < sizeof percents / sizeof *percents; i++) {
-        size_t at = (s->count - 1) * (size_t)percents[i] / 100;
-        printf(", \"p%d\": %.1f", percents[i], (double)s->values[at] / 1000);
-    }
-    printf("}");
-}
 
 static void print_results(double wall) {
     printf("{\"answered\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"short\": %" PRIu64, answered, failed, cut_short);
@@ -84,6 +58,21 @@ static void print_results(double wall) {
         putchar(byte == '"' || byte == '\\' ? '\'' : byte < 32 || byte > 126 ? ' ' : byte);
     }
     printf("\"}\n");
+}
+
+static volatile sig_atomic_t asked;
+static uint64_t begun;
+
+static void note_question(int number) {
+    (void)number;
+    asked = 1;
+}
+
+static void answer_question(void) {
+    if (!asked) return;
+    asked = 0;
+    printf("{\"begun\": %" PRIu64 ", \"tokens\": %" PRIu64 "}\n", begun, tokens_read);
+    fflush(stdout);
 }
 
 /* ------------------------------------------------------------------ connections */
@@ -104,6 +93,8 @@ struct connection {
 static int poller, active, idle_count;
 static struct connection **idle;
 static struct buffer request;
+static struct keys keys;
+static size_t key_at;
 
 static void disconnect(struct connection *c) {
     if (c->fd >= 0) close(c->fd);
@@ -139,6 +130,7 @@ static void start(struct connection *c, uint64_t intended_ns) {
     c->done = false;
     c->tokens = 0;
     c->started_ns = intended_ns;
+    if (options.keys) memcpy(request.data + key_at, next_key(&keys), keys.size);
     buffer_consume(&c->line, buffer_length(&c->line));
     active++;
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -147,7 +139,9 @@ static void start(struct connection *c, uint64_t intended_ns) {
         if (send(c->fd, buffer_head(&request), size, MSG_NOSIGNAL) == (ssize_t)size) return;
         disconnect(c);
     }
-    fail(c, "cannot connect or send");
+    char why[80];
+    snprintf(why, sizeof why, "cannot connect or send: %s", strerror(errno));
+    fail(c, why);
 }
 
 static void finish(struct connection *c, uint64_t now) {
@@ -176,7 +170,10 @@ static void read_line(struct connection *c, const char *line, uint64_t now) {
         if (at[0] != '"' || at[1] != 't' || !isdigit((unsigned char)at[2])) continue;
         uint64_t sent = strtoull(at + 2, NULL, 10);
         add_sample(&transits, now > sent ? now - sent : 0);
-        if (!c->tokens++) add_sample(&first_tokens, now - c->started_ns);
+        if (!c->tokens++) {
+            begun++;
+            add_sample(&first_tokens, now - c->started_ns);
+        }
         tokens_read++;
     }
 }
@@ -289,7 +286,13 @@ static void write_request(void) {
                   "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: load\r\n"
                   "Accept: */*\r\nContent-Type: application/json\r\n",
                   options.port);
-    if (options.key) buffer_printf(&request, "Authorization: Bearer %s\r\n", options.key);
+    if (options.keys) read_keys(&keys, options.keys);
+    if (options.keys || options.key) {
+        buffer_printf(&request, "Authorization: Bearer ");
+        key_at = request.end;
+        if (options.keys) buffer_append(&request, keys.lines.data, keys.size);
+        buffer_printf(&request, "%s\r\n", options.keys ? "" : options.key);
+    }
     buffer_printf(&request, "Content-Length: %zu\r\n\r\n", buffer_length(&body));
     buffer_append(&request, buffer_head(&body), buffer_length(&body));
     buffer_free(&body);
@@ -339,12 +342,13 @@ static void run(void) {
         int ready = epoll_pwait2(poller, events, EVENTS_AT_ONCE, &timeout, NULL);
         if (ready < 0 && errno != EINTR) die("epoll_pwait2");
         for (int i = 0; i < ready; i++) receive(events[i].data.ptr);
+        answer_question();
     }
     print_results((double)(now_ns() - begin) / SECOND);
 }
 
 int main(int count, char **arguments) {
-    enum { PORT, CONNECTIONS, SECONDS, REQUESTS, RATE, STREAM, TOKENS, PAUSE, RAMP, PADDING, MODEL, KEY };
+    enum { PORT, CONNECTIONS, SECONDS, REQUESTS, RATE, STREAM, TOKENS, PAUSE, RAMP, PADDING, MODEL, KEY, KEYS, PROGRESS };
     static const struct option known[] = {
         {"port", required_argument, NULL, PORT},       {"connections", required_argument, NULL, CONNECTIONS},
         {"seconds", required_argument, NULL, SECONDS}, {"requests", required_argument, NULL, REQUESTS},
@@ -352,6 +356,7 @@ int main(int count, char **arguments) {
         {"tokens", required_argument, NULL, TOKENS},   {"pause-us", required_argument, NULL, PAUSE},
         {"ramp-ms", required_argument, NULL, RAMP},    {"padding", required_argument, NULL, PADDING},
         {"model", required_argument, NULL, MODEL},     {"key", required_argument, NULL, KEY},
+        {"keys", required_argument, NULL, KEYS},       {"progress", no_argument, NULL, PROGRESS},
         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
@@ -368,6 +373,8 @@ int main(int count, char **arguments) {
         case PADDING: options.padding = atol(optarg); break;
         case MODEL: options.model = optarg; break;
         case KEY: options.key = optarg; break;
+        case KEYS: options.keys = optarg; break;
+        case PROGRESS: asked = 1; break;
         default: return 2;
         }
     }
@@ -376,7 +383,10 @@ int main(int count, char **arguments) {
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = note_question, .sa_flags = SA_RESTART}, NULL);
+    raise_file_limit();
     write_request();
+    answer_question();
     run();
     return 0;
 }

@@ -215,8 +215,11 @@ class Catalog:
             self.stamp = str(table.generation)
         self.generation = table.generation
         self.reloads = table.reloads
+        by_model: dict[str, list[HomeView]] = {}
+        for home in table.homes:
+            by_model.setdefault(home.model, []).append(home)
         for model in self._models.values():
-            its = [home for home in table.homes if home.model == model.id]
+            its = by_model.get(model.id, ())
             homes = tuple(home for home in its if not home.shadow)
             shadow = next((home for home in its if home.shadow), None)
             model.shadow = None

@@ -240,6 +240,22 @@ def test_all_requests_share_one_timer(clock: Clock) -> None:
     assert clock.timers == []
 
 
+def test_many_requests_are_not_looked_at_for_each_of_them(clock: Clock) -> None:
+    """A look at 5,000 streams for each of 5,000 streams would be 25 million; nobody is let wait for long by less."""
+    clocks = Clocks()
+    scenes = []
+    for number in range(5000):
+        clock.pass_until(number / 1000)
+        scenes.append(Scene(clock, clocks=clocks, first_token=100))
+    looks = clock.made
+    clock.pass_until(106)
+    assert clock.made - looks < 300
+    assert all(isinstance(scene.answer.error, FirstTokenTimeout) for scene in scenes)
+    late = [(scene.ended_at or 0) - 100 - n / 1000 for n, scene in enumerate(scenes)]
+    assert min(late) + 1e-6 >= 0
+    assert max(late) <= 0.101
+
+
 def test_looks_of_others_do_not_shorten_anybodys_silence(clock: Clock) -> None:
     """Each has its own rhythm, whoever else is looked at meanwhile."""
     clocks = Clocks()
