@@ -172,6 +172,8 @@ def environment(options: SGLangOptions, base_dir: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     if local_folder(options.model or "", base_dir) is not None:
         found |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # it has all it needs
+    if options.strict_tools:
+        found["SGLANG_TOOL_STRICT_LEVEL"] = "2"
     if options.device == "cpu":
         ranks = options.tensor_parallel * options.data_parallel
         found |= {

@@ -90,6 +90,13 @@ class SGLangOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
             "Reads tool calls, such as qwen or pythonic; without one, requests with tools are refused."
         ),
     ] = None
+    strict_tools: Annotated[
+        bool,
+        _says(
+            "Holds the arguments of calls to their tools' schemas, also where a client does not ask for it by `strict`"
+            " (SGLANG_TOOL_STRICT_LEVEL=2)."
+        ),
+    ] = False
     chat_template: Annotated[
         str | None, _says("Name or file of a chat template in place of the model's own.")
     ] = None

@@ -132,6 +132,18 @@ def test_a_seed_is_refused_where_it_would_not_be_heeded(tmp_path: Path) -> None:
     assert "--enable-deterministic-inference" in bound.command
 
 
+def test_calls_are_held_to_their_schemas_if_wanted(tmp_path: Path) -> None:
+    """On every node: SGLang is told by a variable."""
+    name = "SGLANG_TOOL_STRICT_LEVEL"
+    assert name not in planned(SGLangOptions(model="m/m"), tmp_path).env
+    strict = SGLangOptions(
+        model="m/m", strict_tools=True, nnodes=2, dist_init_addr="10.0.0.1:20000"
+    )
+    assert planned(strict, tmp_path).env[name] == "2"
+    told = explain(strict, Subject("huge", HOME, "python", tmp_path))
+    assert [step.variables[name] for step in told.steps] == ["2", "2"]
+
+
 def test_an_embedding_server_does_nothing_else(tmp_path: Path) -> None:
     """SGLang has two kinds of servers."""
     launch = planned(SGLangOptions(model="m/m", extra_args=["--is-embedding"]), tmp_path)
