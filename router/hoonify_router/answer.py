@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hoonify_router.errors import BrokenAnswer, Cancelled, RouterError, UnfinishedAnswer
-from hoonify_router.types import TokenLogprob, ToolCall, Usage
+from hoonify_router.types import TokenLogprob, Usage
+from hoonify_router.types.events import ToolCall
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 """How the answer to a chat may end."""

@@ -27,21 +27,21 @@ class RoundRobin(Balancer):
     """
 
     def __init__(self) -> None:
-        self._earned: dict[str, int] = {}
+        self._earned: dict[str, float] = {}
 
     def update(self, homes: Sequence[HomeView]) -> None:
         """Forget the homes that are gone; tables come often, turns go on."""
-        self._earned = {home.id: self._earned.get(home.id, 0) for home in homes}
+        self._earned = {home.id: self._earned.get(home.id, 0.0) for home in homes}
 
     def choose(self, candidates: Sequence[Candidate], ctx: RequestContext) -> Candidate:
         """Return the candidate whose turn it is."""
         earned = self._earned
-        total = 0
+        total = 0.0
         best, most = candidates[0], -math.inf
         for one in candidates:
             home = one.home
             total += home.weight
-            has = earned[home.id] = earned.get(home.id, 0) + home.weight
+            has = earned[home.id] = earned.get(home.id, 0.0) + home.weight
             if has > most:
                 best, most = one, has
         earned[best.home.id] -= total

@@ -68,12 +68,11 @@ class Contained:
                 raise
             except Exception as bug:
                 self.failed(middleware, bug, ctx)
-                if middleware.phase is Phase.OBSERVE:
-                    continue
-                if isinstance(bug, _TookTooLong):
-                    raise ModelUnavailable(_TOO_LONG, retry_after=1) from bug
-                bug.add_note(f"in middleware {middleware.name!r}")
-                raise
+                if middleware.phase is not Phase.OBSERVE:
+                    if isinstance(bug, _TookTooLong):
+                        raise ModelUnavailable(_TOO_LONG, retry_after=1) from bug
+                    bug.add_note(f"in middleware {middleware.name!r}")
+                    raise
             else:
                 watch.in_a_row = 0
             finally:

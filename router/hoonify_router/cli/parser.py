@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hoonify_router import __version__
@@ -107,7 +109,7 @@ def build_parser(built_in: Iterable[BuiltIn], commands: Iterable[Command]) -> Pa
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     children = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for own in built_in:
         child = children.add_parser(
@@ -128,6 +130,13 @@ def build_parser(built_in: Iterable[BuiltIn], commands: Iterable[Command]) -> Pa
         )
         command.add_arguments(child)
     return parser
+
+
+def _version() -> str:
+    """Return the version, and whether this is the wheel whose hot modules are compiled."""
+    folder = Path(__file__).resolve().parent.parent
+    compiled = any(next(folder.glob(f"*{suffix}"), None) for suffix in EXTENSION_SUFFIXES)
+    return f"{__version__} (compiled)" if compiled else __version__
 
 
 def _config_parser() -> Parser:
