@@ -67,14 +67,14 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
         _says(
-            "CPU threads of the model; default: all cores this process may use. 1 is best for models"
-            " of a few MB."
+            "CPU threads of the model, no more than the cores that this process may use; default: all of"
+            " these. 2 are enough for models of a few MB."
         ),
     ] = None
     spinning: Annotated[
         bool,
         _says(
-            "Let threads spin while they wait: faster with two threads or more, burns the cores."
+            "Let threads spin between the model's steps, too, not only within them: burns the cores."
         ),
     ] = False
     prefill_chunk: Annotated[

@@ -14,6 +14,7 @@ from hoonify_backends.onnxruntime.options import Provider
 from hoonify_backends.onnxruntime.providers import choose_provider, confirm_provider
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_SPIN = 20  # microseconds that threads look out for the next operator before they sleep
 
 
 def open_session(
@@ -34,8 +35,8 @@ def open_session(
         log: Where warnings go.
         provider: What the operator says.
         device_id: Which NVIDIA GPU.
-        threads: CPU threads; ``None`` takes all cores that this process may use.
-        spinning: Whether they spin while they wait.
+        threads: CPU threads at most; no more than the cores that this process may use, ``None`` takes all.
+        spinning: Whether they spin between calls of the model, too.
         cuda: What CUDA's provider is told.
         provider_options: The operator's own options for the GPU's provider.
 
@@ -58,10 +59,7 @@ def open_session(
     )
     if choice.on_gpu:
         onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads or usable_cores()
-    settings.inter_op_num_threads = 1
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    settings = session_settings(threads, spinning=spinning)
     try:
         session = onnxruntime.InferenceSession(graph, settings, providers=choice.providers)
     except Exception as exc:
@@ -72,6 +70,25 @@ def open_session(
         session = onnxruntime.InferenceSession(graph, settings, providers=choice.providers)
     confirm_provider(choice, session.get_providers(), log)
     return session, session.get_providers()[0]
+
+
+def session_settings(threads: int | None, *, spinning: bool) -> Any:
+    """Return the settings of a session.
+
+    The operators of a step take some ten microseconds each: threads that sleep between them come too late for
+    most. So they spin for a moment, but not when a call has ended, nor for long where others need the core.
+    """
+    from onnxruntime import SessionOptions
+
+    cores = usable_cores()
+    settings = SessionOptions()
+    settings.intra_op_num_threads = min(threads or cores, cores)
+    settings.inter_op_num_threads = 1
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    if not spinning:
+        settings.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN))
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
+    return settings
 
 
 def usable_cores(quota: Path = _QUOTA) -> int:

@@ -258,3 +258,18 @@ def test_positions_are_given_to_graphs_that_ask(
     assert second["position_ids"].tolist() == [[9], [3]]
     assert second["attention_mask"].sum(axis=1).tolist() == [10, 4]
     assert second["attention_mask"].shape == (2, 10)
+
+
+@pytest.mark.parametrize(("last_only", "scored"), [(False, 3), (True, 1)])
+def test_no_more_scores_are_asked_for_than_the_graph_gives(
+    recording: RecordingSession, last_only: bool, scored: int
+) -> None:
+    """One that scores only a prompt's last place needs room for one row."""
+    if last_only:
+        recording.get_outputs = lambda: [entry("logits", shape=("b", 1, 50))]
+    graph = Graph(recording, DECODER)
+    layout = KVLayout(graph.kv_names, heads=2, length=16, head_size=8, dtype=np.float32)
+    cache = SimpleNamespace(can_swap=True, can_copy=True, bind=lambda binding, first, rows: None)
+    model = OnnxModel(graph, layout, cache, slots=3, chunk=8, vocabulary=50)
+    assert model.prefill(0, [5, 6, 7], 0).shape == (1, 50)
+    assert recording.runs[-1]["logits"][3] == (1, scored, 50)

@@ -41,12 +41,15 @@ class OnnxEmbeddingOptions(Struct, forbid_unknown_fields=True, omit_defaults=Tru
     device_id: Annotated[int, _says("Which NVIDIA GPU, as nvidia-smi counts.", ge=0)] = 0
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | None,
-        _says("CPU threads of the model; default: all cores this process may use."),
+        _says(
+            "CPU threads of the model, no more than the cores that this process may use; default: all of"
+            " these."
+        ),
     ] = None
     spinning: Annotated[
         bool,
         _says(
-            "Let threads spin while they wait: faster with two threads or more, burns the cores."
+            "Let threads spin between the model's calls, too, not only within them: burns the cores."
         ),
     ] = False
     pooling: Annotated[
