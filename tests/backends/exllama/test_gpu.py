@@ -167,7 +167,7 @@ async def test_it_sees(start: Start, ask: Ask, backend: str, tmp_path: Path) -> 
     assert len({one.logprobs()[0].logprob for one in alone}) == len(asked)
     text = await ask(engine, "What is it?", **wishes)
     counts = [one.usage.prompt_tokens - text.usage.prompt_tokens for one in alone]
-    assert counts == [10, 10, 20, 20] if backend == "exllamav2" else counts[3] == 2 * counts[0]
+    assert counts == [9, 9, 18, 18]
     again = await ask(engine, asked[2], **wishes)
     assert again.usage.cached_tokens > 0
 

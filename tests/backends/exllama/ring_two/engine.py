@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.backends.exllama.ring_two.llama import PlainLlama
@@ -30,9 +31,9 @@ class CpuExLlamaV2Engine(ExLlamaV2Engine):
         self.model: Any = None
         self.generator: Any = None
         self.tower: Any = None
-        self.eyes: tuple[Any, Any] = (None, None)
+        self.embed: Callable[[Any], Any] = lambda image: None
         self.looks = 0
-        self.failures: list[Exception] = []
+        self.failures: list[Exception] = []  # of the tower
 
     def open(self, *arguments: Any) -> Opened:
         """Load the model, and keep the package's own generator."""
@@ -40,8 +41,13 @@ class CpuExLlamaV2Engine(ExLlamaV2Engine):
         assert isinstance(opened.generator, V2Generator)
         self.generator = opened.generator._generator
         if isinstance(tower := opened.tower, V2Tower):
-            self.eyes = tower._model, tower._tokenizer
+            self.embed = partial(self.tower.get_image_embeddings, tower._model, tower._tokenizer)
         return opened
+
+    @property
+    def pages_in_use(self) -> int:
+        """Return how many pages of the cache an answer holds."""
+        return len(self.generator.referenced_pages)
 
     def require_gpu(self) -> None:
         """Be content with a CPU."""

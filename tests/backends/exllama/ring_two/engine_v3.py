@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from hoonify_backends.exllama.limits import Limits
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
 from hoonify_backends.exllama.v3.engine import ExLlamaV3Engine
 from hoonify_backends.exllama.v3.generator import V3Generator
+from hoonify_backends.exllama.v3.tower import V3Tower
 from hoonify_router.api import ProgressCallback
 
 
@@ -25,6 +27,10 @@ class CpuExLlamaV3Engine(ExLlamaV3Engine):
         super().__init__(on_fatal)
         self.model: Any = None
         self.generator: Any = None
+        self.tower: Any = None
+        self.embed: Callable[[Any], Any] = lambda image: None
+        self.looks = 0
+        self.failures: list[Exception] = []  # of the tower
 
     def open(
         self,
@@ -54,10 +60,37 @@ class CpuExLlamaV3Engine(ExLlamaV3Engine):
         assert isinstance(opened.generator, V3Generator)
         self.generator = opened.generator._generator
         self.generator.enable_defrag = False  # by kernels
+        if isinstance(tower := opened.tower, V3Tower):
+            self.embed = partial(self.tower.get_image_embeddings, tower._tokenizer)
         return opened
+
+    @property
+    def pages_in_use(self) -> int:
+        """Return how many pages of the cache an answer holds."""
+        table = self.generator.pagetable
+        return int(table.max_pages - table.num_unreferenced_pages())
 
     def require_gpu(self) -> None:
         """Be content with a CPU."""
+
+    def load_tower(
+        self, tower: Any, options: ExllamaOptions, loaded: Callable[[int, int], None]
+    ) -> None:
+        """Load the package's own tower, which runs on a CPU where its kernels are stood in for."""
+        self.tower = tower
+        forward = tower.forward
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self.looks += 1
+            if self.failures:
+                raise self.failures.pop()
+            return forward(*arguments, **named)
+
+        tower.forward = watched
+        loaded(0, 1)
+        tower.config.stc.load_method = "python"
+        tower.load(device=torch.device("cpu"))
+        loaded(1, 1)
 
     def load_weights(
         self,
@@ -82,7 +115,13 @@ class CpuExLlamaV3Engine(ExLlamaV3Engine):
                 key_states=[layer.k.flatten(0, 1)[None] for layer in layers],
                 value_states=[layer.v.flatten(0, 1)[None] for layer in layers],
             )
-            found = self.model.forward_chunk(input_ids, where, flat, preprocess_only=only_read)
+            found = self.model.forward_chunk(
+                input_ids,
+                where,
+                flat,
+                preprocess_only=only_read,
+                indexed_embeddings=params.get("indexed_embeddings"),
+            )
             return found.get("logits")
 
         model.forward = forward
