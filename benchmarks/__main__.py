@@ -7,7 +7,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -34,7 +36,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--no-peers", action="store_true", help="leave nginx out")
     parser.add_argument(
-        "--peers", action="store_true", help="measure other routers, too (make bench-peers first)"
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="NAMES",
+        help="measure other routers, too: these, by commas, or all that `make bench-peers` has installed",
     )
     parser.add_argument(
         "--json", type=Path, default=HERE / "build" / "latest.json", help="where the record goes"
@@ -45,31 +51,75 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def start_entries(
-    arguments: argparse.Namespace, programs: Programs, folder: Path, stack: ExitStack
-) -> list[Entry]:
-    """Start everything that is compared, all at once, so that rounds can be interleaved."""
-    cores = Cores.chosen()
-    entries: list[Entry] = []
+class Comparison:
+    """Everything that is compared, all of it up at once, so that rounds can be interleaved.
 
-    def add(entry: Entry) -> Entry:
-        stack.callback(entry.tree.stop)
-        entries.append(entry)
+    Args:
+        arguments: What the command line says.
+        programs: The compiled programs.
+        folder: For configurations, states and logs.
+        stack: Ends what is started.
+        say: Hears how it goes.
+    """
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        programs: Programs,
+        folder: Path,
+        stack: ExitStack,
+        say: Callable[[str], object],
+    ) -> None:
+        self._stack = stack
+        self._say = say
+        self.entries: list[Entry] = []
+        self.versions: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        chosen = [] if arguments.peers is None else peers.choose(arguments.peers)
+        cores = Cores.chosen()
+        upstream = self._add(Direct(cores, folder / "direct", programs)).port
+        self._add(Router("router, bare", cores, folder / "bare", (), upstream))
+        pipeline = [name for name in arguments.pipeline.split(",") if name]
+        self._add(Router("router, full", cores, folder / "full", pipeline, upstream))
+        if Nginx.installed() and not arguments.no_peers:
+            self._add(Nginx(cores, folder / "nginx", upstream))
+            self.versions["nginx"] = Nginx.version()
+        for kind in chosen:
+            self.versions[kind.name] = kind.installed_version()
+            try:
+                self._add(peers.Peer(kind, cores, folder / kind.name, upstream))
+            except CannotMeasure as problem:
+                self._leave_out(kind.name, problem)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the columns of the table."""
+        return [entry.name for entry in self.entries]
+
+    def read(self, entry: Entry, reading: Callable[[], Readings]) -> Readings:
+        """Return a reading; a peer that fails is left out from then on.
+
+        Raises:
+            CannotMeasure: Something else has failed.
+        """
+        try:
+            return reading()
+        except CannotMeasure as problem:
+            if not isinstance(entry, peers.Peer):
+                raise
+            self.entries.remove(entry)
+            entry.tree.stop()
+            self._leave_out(entry.name, problem)
+            return {}
+
+    def _add(self, entry: Entry) -> Entry:
+        self._stack.callback(entry.tree.stop)
+        self.entries.append(entry)
         return entry
 
-    upstream = add(Direct(cores, folder / "direct", programs)).port
-    add(Router("router, bare", cores, folder / "bare", (), upstream))
-    pipeline = [name for name in arguments.pipeline.split(",") if name]
-    add(Router("router, full", cores, folder / "full", pipeline, upstream))
-    if Nginx.installed() and not arguments.no_peers:
-        add(Nginx(cores, folder / "nginx", upstream))
-    if arguments.peers:
-        kinds = peers.installed()
-        if not kinds:
-            raise CannotMeasure("no other router is installed; `make bench-peers` installs some")
-        for kind in kinds:
-            add(peers.Peer(kind, cores, folder / kind.name, upstream))
-    return entries
+    def _leave_out(self, name: str, problem: CannotMeasure) -> None:
+        self.left_out[name] = str(problem)
+        self._say(f"{name} is left out: {problem}")
 
 
 def look_at_idle(entry: Entry, seconds: float) -> Readings:
@@ -80,43 +130,54 @@ def look_at_idle(entry: Entry, seconds: float) -> Readings:
     return {"memory_mib": entry.tree.memory_mib(), "idle_cpu_ms": cost * 1000 / seconds}
 
 
+def warm_up(meter: Meter) -> Readings:
+    """Let it make connections, fill caches, grow: none of that belongs into the first round."""
+    meter.load("--connections", 16, "--seconds", 0.3)
+    return {}
+
+
 def measure(arguments: argparse.Namespace, console: Console) -> int:
     """Do it; return the exit status."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
     programs = compile_programs()
+    machine = report.machine_facts()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hoonify-bench-")))
-        entries = start_entries(arguments, programs, folder, stack)
-        names = [entry.name for entry in entries]
-        idle = {entry.name: look_at_idle(entry, min(arguments.seconds, 2)) for entry in entries}
-        for (
-            entry
-        ) in entries:  # connections, caches, the allocator: none of it belongs into round one
-            Meter(programs, entry, 0.3).load("--connections", 16, "--seconds", 0.3)
+        compared = Comparison(arguments, programs, folder, stack, say)
+        idle = {one.name: look_at_idle(one, min(arguments.seconds, 2)) for one in compared.entries}
+        for entry in list(compared.entries):
+            compared.read(entry, partial(warm_up, Meter(programs, entry, 0.3)))
         rounds: list[report.Round] = []
         for number in range(arguments.rounds):
-            one: report.Round = {name: dict(idle[name]) for name in names}
+            one: report.Round = {name: dict(idle[name]) for name in compared.names}
             for scenario in SCENARIOS:
-                for entry in entries:
-                    console.print(
-                        f"round {number + 1}/{arguments.rounds}: {scenario.__name__}, {entry.name}",
-                        highlight=False,
-                    )
-                    one[entry.name] |= scenario(Meter(programs, entry, arguments.seconds))
+                for entry in list(compared.entries):
+                    say(f"round {number + 1}/{arguments.rounds}: {scenario.__name__}, {entry.name}")
+                    meter = Meter(programs, entry, arguments.seconds)
+                    one[entry.name] |= compared.read(entry, partial(scenario, meter))
             rounds.append(one)
+    names = compared.names
+    rounds = [{name: one[name] for name in names} for one in rounds]
     report.print_report(rounds, names, console)
     settings = {name: getattr(arguments, name) for name in ("rounds", "seconds", "pipeline")}
-    record = report.build_record(rounds, names, settings)
+    record = report.build_record(rounds, names, settings, report.at_the_end(machine))
+    record["peers"] = {"versions": compared.versions, "left_out": compared.left_out}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(record, indent=1) + "\n")
-    console.print(f"the record is in {arguments.json}", highlight=False)
+    say(f"the record is in {arguments.json}")
     return 0
 
 
 def main() -> int:
     """Run as a program: 0 when measured, 2 when this machine cannot."""
-    console = Console(width=120 if not sys.stdout.isatty() else None)
+    arguments = parse_arguments()
+    # A table that goes into a file is as wide as all columns want, however narrow the terminal is.
+    console = Console(width=200 if not sys.stdout.isatty() else None)
     try:
-        return measure(parse_arguments(), console)
+        return measure(arguments, console)
     except CannotMeasure as problem:
         print(f"benchmarks: {problem}", file=sys.stderr)
         return 2

@@ -21,11 +21,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.entries import Direct, Entry, Router
 from benchmarks.native import CannotMeasure, compile_programs
 from benchmarks.processes import Cores, on_cores
-from benchmarks.report import machine_facts
+from benchmarks.report import at_the_end, machine_facts
 from benchmarks.scenarios import Meter
 
 BOUNDS = {"request": 18.0, "stream": 2.6}
@@ -136,6 +137,7 @@ def complaint(name: str, ratio: float, bound: float) -> str | None:
 def run(pipeline: Sequence[str], rounds: int, json_file: Path | None) -> int:
     """Measure and judge; return the exit status."""
     programs = compile_programs()
+    machine = machine_facts()
     cores = Cores.chosen()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hoonify-bench-")))
@@ -148,10 +150,12 @@ def run(pipeline: Sequence[str], rounds: int, json_file: Path | None) -> int:
         router = add(Router("router", cores, folder / "full", pipeline, direct.entry.port))
         measure_round(direct, router, cores)  # what is made once belongs to no request
         measured = [measure_round(direct, router, cores) for _ in range(rounds)]
-    return report(measured, json_file)
+    return report(measured, json_file, machine)
 
 
-def report(measured: list[Round], json_file: Path | None) -> int:
+def report(
+    measured: list[Round], json_file: Path | None, machine: dict[str, Any] | None = None
+) -> int:
     """Print and record what was measured; return 1 if anything is over its bound."""
     results = {}
     complaints = []
@@ -169,7 +173,11 @@ def report(measured: list[Round], json_file: Path | None) -> int:
         if said := complaint(name, ratio, bound):
             complaints.append(said)
     if json_file:
-        record = {"machine": machine_facts(), "results": results, "rounds": measured}
+        record = {
+            "machine": at_the_end(machine or machine_facts()),
+            "results": results,
+            "rounds": measured,
+        }
         json_file.write_text(json.dumps(record, indent=1) + "\n")
     for said in complaints:
         print(f"benchmarks.check: {said}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ class Entry(ABC):
 
     model = "mock"
     key: str | None = None
+    headers: Sequence[str] = ()
+    """Lines that every request needs beside."""
+    slow = False
+    """Whether it cannot keep up with the usual loads."""
 
     def __init__(self, name: str, cores: Cores, folder: Path) -> None:
         self.name = name
@@ -132,6 +137,12 @@ class Nginx(Entry):
     def installed() -> bool:
         """Tell whether there is an nginx to compare with."""
         return shutil.which("nginx") is not None
+
+    @staticmethod
+    def version() -> str:
+        """Return which it is."""
+        done = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False)
+        return done.stderr.rpartition("/")[2].strip()  # nginx version: nginx/1.22.1
 
     def start(self) -> Tree:
         config = self.folder / "nginx.conf"

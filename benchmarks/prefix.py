@@ -24,7 +24,7 @@ from benchmarks.conversations import Outcome, Traffic, medians
 from benchmarks.native import CannotMeasure
 from benchmarks.prefix_engine import HOMES, Replicas, Run, environment
 from benchmarks.prefix_simulator import Home, Simulation, Speed
-from benchmarks.report import machine_facts
+from benchmarks.report import at_the_end, machine_facts
 from hoonify_plugins.balancers.least_loaded import LeastLoaded, LeastLoadedSettings
 from hoonify_plugins.balancers.prefix import Prefix, PrefixSettings
 from hoonify_router.api import Balancer
@@ -131,6 +131,7 @@ def run(rounds: int, requests: int, real: bool, say: Callable[[str], object]) ->
         }
         for kind in (DOCUMENTS, ASSISTANTS)
     }
+    record["machine"] = at_the_end(record["machine"])
     return record
 
 

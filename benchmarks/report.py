@@ -91,13 +91,13 @@ def print_report(rounds: list[Round], entries: list[str], console: Console) -> N
 
 
 def build_record(
-    rounds: list[Round], entries: list[str], settings: dict[str, Any]
+    rounds: list[Round], entries: list[str], settings: dict[str, Any], machine: dict[str, Any]
 ) -> dict[str, Any]:
     """Return everything worth keeping of a run, ready for JSON."""
     quantities = [*COSTS, *WAITS, *PLAIN]
     return {
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine_facts(),
+        "machine": machine,
         "settings": settings,
         "medians": {
             entry: {name: round(median(rounds, name, entry), 2) for name in quantities}
@@ -113,7 +113,7 @@ def build_record(
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return what a reader needs to know of the machine and the versions."""
+    """Return what a reader needs to know of the machine and the versions; asked before anything is measured."""
     versions = {
         name: importlib.metadata.version(name)
         for name in ("hoonify-router", "sanic", "uvloop", "httptools", "msgspec")
@@ -121,12 +121,21 @@ def machine_facts() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "load_average": [round(value, 2) for value in os.getloadavg()],
+        "load_average": _load_average(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": versions,
         "commit": _commit(),
     }
+
+
+def at_the_end(machine: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with how busy the machine is now, when all has been measured."""
+    return {**machine, "load_average_end": _load_average()}
+
+
+def _load_average() -> list[float]:
+    return [round(value, 2) for value in os.getloadavg()]
 
 
 def _cpu_model() -> str:

@@ -33,6 +33,16 @@ class Meter:
     entry: Entry
     seconds: float
 
+    @property
+    def rate(self) -> int:
+        """Return how many requests a second are a light load."""
+        return 20 if self.entry.slow else 100
+
+    @property
+    def stream_seconds(self) -> float:
+        """Return how long the streams are; one that is slow would not come to their end."""
+        return min(self.seconds, 0.5) if self.entry.slow else self.seconds
+
     def load(self, *arguments: object) -> tuple[dict[str, Any], float]:
         """Run one load; return what it saw and the CPU seconds that the entry's processes spent.
 
@@ -40,15 +50,21 @@ class Meter:
             CannotMeasure: A request failed or a stream was cut: such a run measures nothing.
         """
         entry = self.entry
+        patience = self.seconds + 60
         command = [str(self.programs.load), "--port", str(entry.port), "--model", entry.model]
         if entry.key:
             command += ["--key", entry.key]
+        for line in entry.headers:
+            command += ["--header", line]
         before = entry.tree.cpu_seconds()
         command += map(str, arguments)
         with on_cores(entry.cores.load):
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, check=True, timeout=self.seconds + 60
-            )
+            try:
+                done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=patience)
+            except subprocess.TimeoutExpired:
+                raise CannotMeasure(
+                    f"{entry.name}: no end of the load after {patience:.0f} s"
+                ) from None
         cost = spent(before, entry.tree.cpu_seconds())
         seen = json.loads(done.stdout)
         if seen["failed"] or seen["short"] or not seen["answered"]:
@@ -60,7 +76,7 @@ class Meter:
 
     def streams(self, count: int, pause_us: int) -> tuple[dict[str, Any], float]:
         """Run ``count`` streams at the same time, with a token every ``pause_us``."""
-        tokens = max(2, int(self.seconds * 1e6 / pause_us))
+        tokens = max(2, int(self.stream_seconds * 1e6 / pause_us))
         shape = ("--stream", "--tokens", tokens, "--pause-us", pause_us)
         return self.load(
             *("--connections", count, "--requests", count, "--seconds", self.seconds + 1),
@@ -101,7 +117,7 @@ def streams(meter: Meter) -> Readings:
 
 def latency(meter: Meter) -> Readings:
     """A light open load: what a user waits longer because of the gateway."""
-    seen, _ = meter.load("--connections", 16, "--seconds", meter.seconds, "--rate", 100)
+    seen, _ = meter.load("--connections", 16, "--seconds", meter.seconds, "--rate", meter.rate)
     return {
         "latency_p50_us": seen["latency_us"]["p50"],
         "latency_p99_us": seen["latency_us"]["p99"],
@@ -111,7 +127,7 @@ def latency(meter: Meter) -> Readings:
 def first_token(meter: Meter) -> Readings:
     """The same for streams: how much later the first token comes."""
     seen, _ = meter.load(
-        *("--connections", 16, "--seconds", meter.seconds, "--rate", 50),
+        *("--connections", 16, "--seconds", meter.seconds, "--rate", meter.rate // 2),
         *("--stream", "--tokens", 4, "--pause-us", 5000),
     )
     return {

@@ -1,7 +1,8 @@
 /* A load generator for chat completions: one thread, epoll; prints one line of JSON.
  *
  *     load --port P --connections N --seconds S [--requests N] [--rate R] [--stream] [--tokens N]
- *          [--pause-us N] [--ramp-ms N] [--padding BYTES] [--model NAME] [--key KEY | --keys FILE] [--progress]
+ *          [--pause-us N] [--ramp-ms N] [--padding BYTES] [--model NAME] [--key KEY | --keys FILE]
+ *          [--header LINE]... [--progress]
  *
  * Without --rate the loop is closed: each connection sends its next request when it has read an answer.
  * With --rate requests start at that rate whatever the answers do, and latency counts from the intended
@@ -37,7 +38,8 @@ static struct {
     double seconds, rate;
     long requests, tokens, pause_us, ramp_ms, padding;
     bool stream;
-    const char *model, *key, *keys;
+    const char *model, *key, *keys, *headers[8];
+    int header_count;
 } options = {.connections = 1, .seconds = 1, .tokens = 16, .model = "mock"};
 
 /* ------------------------------------------------------------------ what was measured */
@@ -293,6 +295,7 @@ static void write_request(void) {
         if (options.keys) buffer_append(&request, keys.lines.data, keys.size);
         buffer_printf(&request, "%s\r\n", options.keys ? "" : options.key);
     }
+    for (int i = 0; i < options.header_count; i++) buffer_printf(&request, "%s\r\n", options.headers[i]);
     buffer_printf(&request, "Content-Length: %zu\r\n\r\n", buffer_length(&body));
     buffer_append(&request, buffer_head(&body), buffer_length(&body));
     buffer_free(&body);
@@ -348,7 +351,7 @@ static void run(void) {
 }
 
 int main(int count, char **arguments) {
-    enum { PORT, CONNECTIONS, SECONDS, REQUESTS, RATE, STREAM, TOKENS, PAUSE, RAMP, PADDING, MODEL, KEY, KEYS, PROGRESS };
+    enum { PORT, CONNECTIONS, SECONDS, REQUESTS, RATE, STREAM, TOKENS, PAUSE, RAMP, PADDING, MODEL, KEY, KEYS, PROGRESS, HEADER };
     static const struct option known[] = {
         {"port", required_argument, NULL, PORT},       {"connections", required_argument, NULL, CONNECTIONS},
         {"seconds", required_argument, NULL, SECONDS}, {"requests", required_argument, NULL, REQUESTS},
@@ -357,8 +360,10 @@ int main(int count, char **arguments) {
         {"ramp-ms", required_argument, NULL, RAMP},    {"padding", required_argument, NULL, PADDING},
         {"model", required_argument, NULL, MODEL},     {"key", required_argument, NULL, KEY},
         {"keys", required_argument, NULL, KEYS},       {"progress", no_argument, NULL, PROGRESS},
+        {"header", required_argument, NULL, HEADER},
         {NULL, 0, NULL, 0},
     };
+    enum { MOST = sizeof options.headers / sizeof *options.headers };
     for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (option) {
         case PORT: options.port = atoi(optarg); break;
@@ -375,6 +380,10 @@ int main(int count, char **arguments) {
         case KEY: options.key = optarg; break;
         case KEYS: options.keys = optarg; break;
         case PROGRESS: asked = 1; break;
+        case HEADER:
+            if (options.header_count == MOST) return 2;
+            options.headers[options.header_count++] = optarg;
+            break;
         default: return 2;
         }
     }
