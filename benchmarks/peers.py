@@ -176,7 +176,7 @@ KINDS = (
     Kind(
         "litellm",
         "litellm[proxy]",
-        "1.110.2",
+        "1.106.12",  # the proxy of later ones is a package that registries may lack
         "litellm",
         _litellm,
         slow=True,

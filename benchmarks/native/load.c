@@ -363,7 +363,6 @@ int main(int count, char **arguments) {
         {"header", required_argument, NULL, HEADER},
         {NULL, 0, NULL, 0},
     };
-    enum { MOST = sizeof options.headers / sizeof *options.headers };
     for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
         switch (option) {
         case PORT: options.port = atoi(optarg); break;
@@ -381,8 +380,7 @@ int main(int count, char **arguments) {
         case KEYS: options.keys = optarg; break;
         case PROGRESS: asked = 1; break;
         case HEADER:
-            if (options.header_count == MOST) return 2;
-            options.headers[options.header_count++] = optarg;
+            if (options.header_count < 8) options.headers[options.header_count++] = optarg;
             break;
         default: return 2;
         }
