@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
+from hoonify_router.chunked import SIZE_LINES, SMALL, as_chunk
 from hoonify_router.chunks import PING
 from hoonify_router.errors import ModelUnavailable, Overloaded, RateLimited, RouterError
 from hoonify_router.types import Usage
@@ -129,7 +130,8 @@ class Reply:
             return
         self.fresh = True
         if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            size = len(data)  # as ``as_chunk`` does it; this is done for each token
+            data = SIZE_LINES[size] + data + b"\r\n" if size < SMALL else as_chunk(data)
         self._transport.write(data if self.opened else self._open() + data)
 
     def end(self, data: bytes) -> None:
@@ -138,7 +140,7 @@ class Reply:
         if self.closed:
             return
         if self._chunked:
-            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+            data = as_chunk(data) + b"0\r\n\r\n"
         self._transport.write(data if self.opened else self._open() + data)
 
     def ping(self) -> None:

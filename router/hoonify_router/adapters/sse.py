@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hoonify_router.adapters.dialects import BROKEN, Dialect
 from hoonify_router.adapters.moulds import Mould, is_inside, learn
+from hoonify_router.chunked import LINES_BY_LENGTH, SMALL
 from hoonify_router.errors import BrokenAnswer
 from hoonify_router.stream import EventStream
 
@@ -27,12 +28,13 @@ class EventReader:
         dialect: Understands what they say; for this stream alone.
     """
 
-    __slots__ = ("_answer", "_dialect", "_mould", "_rest", "_to_learn")
+    __slots__ = ("_answer", "_dialect", "_mould", "_ready", "_rest", "_to_learn")
 
     def __init__(self, answer: EventStream, dialect: Dialect) -> None:
         self._answer = answer
         self._dialect = dialect
         self._mould: Mould | None = None
+        self._ready: Mould | None = None  # the mould, as long as nothing is left of a half event
         self._to_learn = _MOULDS if answer.choices == 1 else 0
         self._rest = b""
 
@@ -57,6 +59,7 @@ class EventReader:
             self._read(event)
             mould = self._mould
         self._pass(texts)
+        self._ready = None if self._rest else mould
         if len(self._rest) > MAX_EVENT_BYTES:
             self._answer.fail(BrokenAnswer(BROKEN))
             self._rest = b""
@@ -69,16 +72,33 @@ class EventReader:
     def relay(self, data: bytes) -> int:
         """Take what can be passed on straight from the socket; return how many bytes that is.
 
-        For most tokens this is all that happens, so every part of it is written out here: a call more would
-        cost as much as a part.
+        For most tokens this is all that happens: a read is one chunk, and the chunk is one event. So every part
+        of that case is written out here; a call more would cost as much as all of it.
 
         Args:
             data: What has come between two chunks of a body. Taken are chunks of which each is one event with a
                 text, from the first on, as long as they last.
         """
-        mould = self._mould
-        if mould is None or self._rest or self._answer.ended:
+        mould = self._ready
+        if mould is None:
             return 0
+        length = len(data)
+        if length < SMALL:
+            before = LINES_BY_LENGTH[length] + mould.before
+            after = mould.whole_after
+            if data.startswith(before) and data.endswith(after):
+                text = data[len(before) : -len(after)]
+                if (
+                    text
+                    and text.isascii()
+                    and not (_QUOTE in text or _BACKSLASH in text)
+                    and text.decode().isprintable()
+                ):
+                    self._answer.escaped((text,), mould.thinks)
+                    return length
+        return self._relay_many(mould, data)
+
+    def _relay_many(self, mould: Mould, data: bytes) -> int:
         before, after = mould.before, mould.whole_after
         texts: list[bytes] = []
         place, end = 0, len(data)
@@ -95,10 +115,11 @@ class EventReader:
             if told != b"%x\r\n" % size and told != b"%X\r\n" % size:
                 break
             text = data[opening:closing]
-            if _QUOTE in text or _BACKSLASH in text or not text.isascii():
-                if not is_inside(text):
-                    break
-            elif not text.decode().isprintable():
+            if (
+                _QUOTE in text
+                or _BACKSLASH in text
+                or not (text.isascii() and text.decode().isprintable())
+            ) and not is_inside(text):
                 break
             if text:
                 texts.append(text)
