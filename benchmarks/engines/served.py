@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ class Sink:
         self._connection = connection
         self._number = connection.submit(request, self)
 
-    def on_event(self, event: Event) -> None:
-        self._connection.grant(self._number, 1)
-        if type(event) is Counted:
-            assert event.usage.completion_tokens == TOKENS
+    def on_events(self, events: Sequence[Event]) -> None:
+        self._connection.grant(self._number, len(events))
+        if type(last := events[-1]) is Counted:
+            assert last.usage.completion_tokens == TOKENS
             self.done.set_result(None)
 
     def on_failure(self, error: RouterError) -> None:

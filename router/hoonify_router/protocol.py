@@ -229,8 +229,13 @@ class FrameReader:
             msgspec.DecodeError: A frame is not what the protocol says.
         """
         buffer = self._buffer
-        buffer += data
         frames: list[Any] = []
+        if not buffer:  # most often it is one whole frame
+            length = int.from_bytes(data[:4], "big")
+            if 4 + length == len(data) and length <= MAX_FRAME_BYTES:
+                frames.append(self._decode(data[4:]))
+                return frames
+        buffer += data
         start, have = 0, len(buffer)
         while have - start >= 4:
             length = int.from_bytes(buffer[start : start + 4], "big")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from hoonify_router.answer import Answer
 from hoonify_router.chunks import DONE, Chunks, error_event
-from hoonify_router.types import TokenLogprob, ToolCall
+from hoonify_router.types import Event, Text, TokenLogprob, ToolCall
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Outlet(Protocol):
@@ -93,6 +97,21 @@ class EventStream(Answer):
         elif self._may_speak(0):
             self.pieces += len(texts) - 1
             self._write(data, 0)
+
+    def texts(self, events: Iterable[Event]) -> bool:
+        """Write pieces of the first answer, if the events are nothing else; tell whether they are."""
+        texts = []
+        for event in events:
+            if (
+                type(event) is not Text
+                or event.index
+                or event.logprobs is not None
+                or not event.text
+            ):
+                return False
+            texts.append(_encode(event.text)[1:-1])
+        self.escaped(texts)
+        return True
 
     def cork(self) -> None:
         """Collect what is said until ``uncork``: one write costs as much as a hundred joined texts."""

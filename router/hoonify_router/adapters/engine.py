@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
 from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.adapters.refusals import AWAY, NO_ROOM, SLOW, discreet
-from hoonify_router.adapters.worker import EventSink, OnReleased, WorkerConnection
+from hoonify_router.adapters.worker import GRANT_BATCH, EventSink, OnReleased, WorkerConnection
 from hoonify_router.answer import Answer
 from hoonify_router.errors import ConnectTimeout, EngineDead, RouterError, RouterFull
 from hoonify_router.open_files import none_is_left
@@ -60,7 +60,7 @@ _OPEN = partial(
 class EngineCall:
     """One request at a worker: its events go into the answer, grants go back as they are consumed.
 
-    Events that arrive together, in one turn of the loop, are written together.
+    Events that arrive together, in one read, are written together.
     """
 
     __slots__ = (
@@ -70,7 +70,6 @@ class EngineCall:
         "_paused",
         "_released",
         "_stream",
-        "_uncorks",
         "rid",
     )
 
@@ -84,20 +83,30 @@ class EngineCall:
         self._connection = connection
         self._answer = answer
         self._stream = answer if isinstance(answer, EventStream) else None
-        self._uncorks = False
         self._paused = False
         self._due = 0
         self.rid = 0
 
     # ------------------------------------------------------------ from the worker
 
-    def on_event(self, event: Event) -> None:
-        """Pour one event into the answer."""
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Pour events into the answer."""
+        stream = self._stream
+        if stream is None:
+            for event in events:
+                self._tell(event)
+        elif not stream.texts(events):
+            stream.cork()
+            for event in events:
+                self._tell(event)
+            stream.uncork()
+        self._due += len(events)
+        if self._due >= GRANT_BATCH and not self._paused:
+            self._connection.grant(self.rid, self._due)
+            self._due = 0
+
+    def _tell(self, event: Event) -> None:
         kind = type(event)
-        if self._stream is not None and not self._uncorks:
-            self._uncorks = True
-            self._stream.cork()
-            asyncio.get_running_loop().call_soon(self._uncork)
         if kind is Text:
             self._answer.text(event.text, event.index, event.logprobs)  # type: ignore[union-attr]
         elif kind is Reasoning:
@@ -111,20 +120,10 @@ class EngineCall:
         elif kind is Counted:
             self._answer.count(event.usage)  # type: ignore[union-attr]
             self._answer.complete()
-            return
-        if self._paused:
-            self._due += 1
-        else:
-            self._connection.grant(self.rid, 1)
 
     def on_failure(self, error: RouterError) -> None:
         """Hear that nothing more comes."""
         self._answer.fail(discreet(error))
-
-    def _uncork(self) -> None:
-        self._uncorks = False
-        if self._stream is not None:
-            self._stream.uncork()
 
     # ------------------------------------------------------------ from the client
 

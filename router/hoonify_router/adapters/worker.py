@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -45,6 +45,7 @@ from hoonify_router.types import (
     Failure,
     Health,
     InferenceRequest,
+    Text,
     Usage,
 )
 
@@ -60,19 +61,21 @@ OnReleased = Callable[[Usage | None], object]
 """Called with what a cancelled request has cost, as far as that is known."""
 
 _OPEN_TIMEOUT = 5.0
-_GRANT_BATCH = WINDOW // 4
+GRANT_BATCH = WINDOW // 2
+"""So many events are granted together, unless fewer are all that there is to grant."""
+
 _LOST = "The connection to the engine was lost before the answer was complete."
 
 
 class EventSink(Protocol):
     """Where the events of one request go.
 
-    It hears exactly one terminal call: ``on_event`` with a ``Counted``, or ``on_failure``. Both are
+    It hears exactly one terminal call: ``on_events`` with a ``Counted`` at the end, or ``on_failure``. Both are
     called straight from the socket's callback: they must not block and must not raise.
     """
 
-    def on_event(self, event: Event) -> None:
-        """Take the next event; never a ``Failure``."""
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Take what has come in one read, at least one event; never a ``Failure``."""
 
     def on_failure(self, error: RouterError) -> None:
         """Hear that the request has failed; nothing follows."""
@@ -111,6 +114,7 @@ class WorkerConnection(asyncio.Protocol):
         self._releases: dict[int, OnReleased] = {}
         self._grants: dict[int, int] = {}
         self._due: dict[int, int] = {}
+        self._receiving = False
         self._transport: asyncio.Transport | None = None
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._leaving = False
@@ -195,16 +199,16 @@ class WorkerConnection(asyncio.Protocol):
     def grant(self, rid: int, events: int) -> None:
         """Tell that ``events`` more of a request are consumed, so that the worker may send as many.
 
-        Must be called for every event. Grants are sent in batches.
+        Every event must be granted, but they need not be granted one by one. Grants are sent in batches.
         """
         if rid not in self._sinks:
             return
         granted = self._grants.get(rid, 0) + events
-        if granted < _GRANT_BATCH:
+        if granted < GRANT_BATCH:
             self._grants[rid] = granted
             return
         self._grants.pop(rid, None)
-        if not self._due:
+        if not (self._due or self._receiving):
             self._loop.call_soon(self._send_grants)
         self._due[rid] = self._due.get(rid, 0) + granted
 
@@ -256,14 +260,28 @@ class WorkerConnection(asyncio.Protocol):
             assert self._transport is not None
             self._transport.abort()
             return
+        self._receiving = True
+        told: dict[int, list[Event]] = {}
         for frame in frames:
             if type(frame) is Events:
                 for rid, event in frame.items:
-                    self._deliver(rid, event)
-            elif type(frame) is Released:
+                    if rid in told:
+                        told[rid].append(event)
+                    else:
+                        told[rid] = [event]
+                continue
+            if told:
+                self._deliver(told)
+                told = {}
+            if type(frame) is Released:
                 self._release(frame.rid, frame.usage)
             else:
                 self._note(frame)
+        if told:
+            self._deliver(told)
+        self._receiving = False
+        if self._due:
+            self._send_grants()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail whatever has not ended."""
@@ -282,30 +300,42 @@ class WorkerConnection(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
 
-    def _deliver(self, rid: int, event: Event) -> None:
-        sink = self._sinks.get(rid)
-        if sink is None:  # cancelled a moment ago
-            if type(event) is Counted:  # and complete at the same time
-                self._release(rid, event.usage)
+    def _deliver(self, told: Mapping[int, Sequence[Event]]) -> None:
+        """Hand each request's events over, together: one write to its client costs as much as many joined texts."""
+        for rid, events in told.items():
+            sink = self._sinks.get(rid)
+            if sink is None:  # cancelled a moment ago
+                for event in events:
+                    if type(event) is Counted:  # and complete at the same time
+                        self._release(rid, event.usage)
+                continue
+            try:
+                if len(events) == 1 and type(events[0]) is Text:
+                    sink.on_events(events)
+                else:
+                    self._deliver_some(rid, sink, events)
+            except Exception:
+                log.exception("a sink failed")
+                if rid in self._sinks:  # it has not heard a terminal call yet
+                    self.cancel(rid)
+                    sink.on_failure(RouterError("The answer could not be processed."))
+
+    def _deliver_some(self, rid: int, sink: EventSink, events: Sequence[Event]) -> None:
+        """Hand over events among which may be the last one; whatever follows it is none."""
+        end = next((one for one in events if type(one) is Counted or type(one) is Failure), None)
+        if end is None:
+            sink.on_events(events)
             return
-        kind = type(event)
-        try:
-            if kind is Failure:
-                del self._sinks[rid]
-                self._forget(rid)
-                self._leave_when_done()
-                sink.on_failure(self._error(event))  # type: ignore[arg-type]
-                return
-            if kind is Counted:
-                del self._sinks[rid]
-                self._forget(rid)
-                self._leave_when_done()
-            sink.on_event(event)
-        except Exception:
-            log.exception("a sink failed")
-            if rid in self._sinks:  # it has not heard a terminal call yet
-                self.cancel(rid)
-                sink.on_failure(RouterError("The answer could not be processed."))
+        if said := events[: events.index(end)]:
+            sink.on_events(said)
+        if self._sinks.pop(rid, None) is None:
+            return  # it was cancelled while it took the events
+        self._forget(rid)
+        self._leave_when_done()
+        if isinstance(end, Failure):
+            sink.on_failure(self._error(end))
+        else:
+            sink.on_events((end,))
 
     def _leave_when_done(self) -> None:
         """Part from a worker that leaves, once nothing more is to come from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from hoonify_router.adapters.worker import WorkerConnection
 from hoonify_router.errors import RouterError
@@ -62,10 +63,10 @@ class _Answer:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connection = connection
 
-    def on_event(self, event: Event) -> None:
-        """Take the next event."""
-        self._connection.grant(self.rid, 1)
-        if isinstance(event, Counted) and not self.ended.done():
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Take the next events."""
+        self._connection.grant(self.rid, len(events))
+        if isinstance(events[-1], Counted) and not self.ended.done():
             self.ended.set_result(None)
 
     def on_failure(self, error: RouterError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from hoonify_router.adapters.worker import WorkerConnection
 from hoonify_router.errors import RouterError
@@ -75,14 +76,14 @@ class Sink:
 
     # ------------------------------------------------------------ from the connection
 
-    def on_event(self, event: Event) -> None:
-        """Take the next event."""
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Take the next events."""
         self.after_end += self.ended.is_set()
-        self.events.append(event)
+        self.events += events
         if not self.slow:
-            self.connection.grant(self.rid, 1)
-        if isinstance(event, Counted):
-            self.usage = event.usage
+            self.connection.grant(self.rid, len(events))
+        if isinstance(last := events[-1], Counted):
+            self.usage = last.usage
             self.ended.set()
         self.begun.set()
 

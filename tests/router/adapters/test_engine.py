@@ -11,7 +11,7 @@ from tests.router.reading import Sheet, read_stream
 
 from hoonify_router.adapters.base import Job
 from hoonify_router.adapters.engine import WorkerAdapter
-from hoonify_router.adapters.worker import EventSink
+from hoonify_router.adapters.worker import GRANT_BATCH, EventSink
 from hoonify_router.chat_chunks import ChatChunks
 from hoonify_router.errors import ConnectTimeout, ContextLengthExceeded, EngineDead
 from hoonify_router.stream import EventStream
@@ -24,6 +24,7 @@ from hoonify_router.types import (
     Message,
     Reasoning,
     Text,
+    TokenLogprob,
     Usage,
 )
 
@@ -88,47 +89,56 @@ def stream() -> tuple[EventStream, Sheet, list[Any]]:
 
 
 async def test_events_become_a_stream() -> None:
-    """Each is granted back; the last one ends the answer."""
+    """The last one ends the answer."""
     house = House()
     adapter = WorkerAdapter(house.open)
     answer, sheet, ends = stream()
     await adapter.start(job(), answer)
     worker = house.opened[0][1]
     for event in (Reasoning("hm"), Text("Hel"), Text("lo"), Finish("stop")):
-        worker.sinks[1].on_event(event)
+        worker.sinks[1].on_events([event])
     assert ends == []
-    worker.sinks[1].on_event(Counted(Usage(1, 2)))
+    worker.sinks[1].on_events([Counted(Usage(1, 2))])
     assert ends == [1]
     answer.close()
     read = read_stream(sheet.data, with_usage=True)
     assert read.texts == {0: "Hello"}
     assert read.usage is not None
-    assert worker.granted == {1: 4}
     assert worker.requests[0].messages[0].content == "hi"
 
 
 async def test_events_that_arrive_together_are_written_together() -> None:
-    """In one write, with the role before them; what comes a turn later is another one."""
+    """In one write, with the role before them; what comes later is another one."""
     house = House()
     adapter = WorkerAdapter(house.open)
     answer, sheet, _ = stream()
     await adapter.start(job(), answer)
     sink = house.opened[0][1].sinks[1]
-    for text in "abc":
-        sink.on_event(Text(text))
-    assert sheet.writes == []
-    await asyncio.sleep(0)
+    sink.on_events([Text(text) for text in "abc"])
     assert len(sheet.writes) == 1
-    sink.on_event(Text("d"))
-    await asyncio.sleep(0)
-    assert len(sheet.writes) == 2
-    sink.on_event(Text("e"))
-    sink.on_event(Finish("stop"))
-    sink.on_event(Counted(Usage(1, 5)))
+    sink.on_events([Text("d")])
+    sink.on_events([Reasoning("?"), Text('"e"'), Text("\n"), Text("")])
     assert len(sheet.writes) == 3
-    await asyncio.sleep(0)
+    sink.on_events([Text("f", 0, [TokenLogprob(b"f", -0.5)]), Finish("stop")])
+    assert len(sheet.writes) == 4
+    sink.on_events([Counted(Usage(1, 5))])
     answer.close()
-    assert read_stream(sheet.data, with_usage=True).texts == {0: "abcde"}
+    assert len(sheet.writes) == 5
+    read = read_stream(sheet.data, with_usage=True)
+    assert read.texts == {0: 'abcd"e"\nf'}
+    assert read.thoughts == {0: "?"}
+
+
+async def test_events_are_granted_in_batches() -> None:
+    """As they are consumed, whole reads at a time."""
+    house = House()
+    adapter = WorkerAdapter(house.open)
+    await adapter.start(job(), stream()[0])
+    worker = house.opened[0][1]
+    worker.sinks[1].on_events([Text("a")] * (GRANT_BATCH - 1))
+    assert worker.granted == {}
+    worker.sinks[1].on_events([Text("a"), Text("b")])
+    assert worker.granted == {1: GRANT_BATCH + 1}
 
 
 async def test_what_was_collected_comes_before_an_error() -> None:
@@ -138,10 +148,9 @@ async def test_what_was_collected_comes_before_an_error() -> None:
     answer, sheet, _ = stream()
     await adapter.start(job(), answer)
     sink = house.opened[0][1].sinks[1]
-    sink.on_event(Text("a"))
+    sink.on_events([Text("a")])
     sink.on_failure(EngineDead("gone"))
     assert b'"content":"a"' in sheet.data
-    await asyncio.sleep(0)
     assert len(sheet.writes) == 1
 
 
@@ -164,14 +173,14 @@ async def test_a_client_that_lags_holds_the_grants_back() -> None:
     call = await adapter.start(job(), answer)
     worker = house.opened[0][1]
     call.pause()
-    for _ in range(5):
-        worker.sinks[1].on_event(Text("a"))
+    worker.sinks[1].on_events([Text("a")] * GRANT_BATCH)
     assert worker.granted == {}
     call.resume()
-    assert worker.granted == {1: 5}
+    assert worker.granted == {1: GRANT_BATCH}
     call.resume()
-    worker.sinks[1].on_event(Text("a"))
-    assert worker.granted == {1: 6}
+    assert worker.granted == {1: GRANT_BATCH}
+    worker.sinks[1].on_events([Text("a")] * GRANT_BATCH)
+    assert worker.granted == {1: 2 * GRANT_BATCH}
 
 
 async def test_cancel_reaches_the_worker() -> None:

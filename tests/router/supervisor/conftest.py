@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,11 @@ class Sink:
         """Return the text so far."""
         return "".join(event.text for event in self.events if isinstance(event, Text))
 
-    def on_event(self, event: Event) -> None:
-        """Remember it."""
-        self.events.append(event)
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Remember them."""
+        self.events += events
         self.first.set()
-        if isinstance(event, Counted):
+        if isinstance(events[-1], Counted):
             self.ended.set()
 
     def on_failure(self, error: RouterError) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,14 @@ class Sink:
         """Return what was reasoned."""
         return "".join(e.text for e in self.events if isinstance(e, Reasoning))
 
-    def on_event(self, event: Event) -> None:
-        """Remember it."""
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Remember them."""
         self.calls_after_end += self.ended.is_set()
-        self.events.append(event)
+        self.events += events
         self.first.set()
         if self.connection is not None and not self.slow:
-            self.connection.grant(self.rid, 1)
-        if isinstance(event, Counted):
+            self.connection.grant(self.rid, len(events))
+        if isinstance(events[-1], Counted):
             self.ended.set()
 
     def on_failure(self, error: RouterError) -> None:

@@ -136,7 +136,7 @@ async def test_failures_become_the_errors_they_name(
 
 
 async def test_grants_are_sent_in_batches(worker: Any, connection: Any, sink: Any) -> None:
-    """One credit frame for a quarter of the window, none for a request that has ended."""
+    """One credit frame for half of the window, none for a request that has ended."""
     heard = sink()
     rid = connection.submit(ask(), heard)
     for _ in range(WINDOW):
@@ -151,13 +151,70 @@ async def test_grants_are_sent_in_batches(worker: Any, connection: Any, sink: An
     assert isinstance(await worker.heard.get(), Generate)
 
 
+async def test_what_comes_together_is_told_together(
+    worker: Any, connection: Any, sink: Any
+) -> None:
+    """Each request hears its own events of a read in one call and in order, and its end by itself."""
+    calls: list[tuple[int, list[Any]]] = []
+
+    class Noting(sink):  # type: ignore[misc]
+        def on_events(self, events: Any) -> None:
+            calls.append((self.rid, list(events)))
+            super().on_events(events)
+
+    sinks = [Noting(), Noting()]
+    for heard in sinks:
+        heard.rid = connection.submit(ask(), heard)
+    a, b, end = Text("a"), Text("b"), Counted(Usage(1, 2))
+    worker.say(Events([(1, a), (2, a), (1, b)]), Events([(2, b), (1, end), (2, end)]))
+    for heard in sinks:
+        await heard.ended.wait()
+    assert [events for rid, events in calls if rid == 1] == [[a, b], [end]]
+    assert [events for rid, events in calls if rid == 2] == [[a, b], [end]]
+
+
+@pytest.mark.parametrize("end", [Counted(Usage(1, 2)), Failure("Overloaded", "full")])
+async def test_what_follows_an_end_is_heard_by_nobody(
+    worker: Any, connection: Any, sink: Any, end: Any
+) -> None:
+    """Not even in the same frame; what came before it is."""
+    heard, other = sink(), sink()
+    connection.submit(ask(), heard)
+    connection.submit(ask(), other)
+    worker.say(Events([(1, Text("a")), (1, end), (1, Text("b")), (1, end), (2, Text("c"))]))
+    await other.first.wait()
+    assert heard.text == "a"
+    assert (heard.error is None) == isinstance(end, Counted)
+    assert heard.calls_after_end == 0
+    assert connection.pending == 1
+
+
+async def test_a_request_may_be_cancelled_while_it_takes_its_last_events(
+    worker: Any, connection: Any, sink: Any
+) -> None:
+    """It hears nothing more, its end included."""
+
+    class Leaving(sink):  # type: ignore[misc]
+        def on_events(self, events: Any) -> None:
+            super().on_events(events)
+            connection.cancel(self.rid)
+
+    leaving, other = Leaving(), sink()
+    leaving.rid = connection.submit(ask(), leaving)
+    connection.submit(ask(), other)
+    worker.say(Events([(1, Text("a")), (1, Counted(Usage())), (2, Text("b"))]))
+    await other.first.wait()
+    assert leaving.events == [Text("a")]
+    assert not leaving.ended.is_set()
+
+
 async def test_a_sink_that_raises_harms_itself_only(
     worker: Any, connection: Any, sink: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its request ends with an error, the next one in the same frame is served."""
 
     class Clumsy(sink):  # type: ignore[misc]
-        def on_event(self, event: Any) -> None:
+        def on_events(self, events: Any) -> None:
             raise ZeroDivisionError
 
     clumsy, other = Clumsy(), sink()

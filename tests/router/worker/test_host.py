@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -222,9 +222,9 @@ async def test_sixteen_streams_interleave(echo: Any, sink: Any) -> None:
     order: list[tuple[int, type]] = []
 
     class Noting(sink):  # type: ignore[misc]
-        def on_event(self, event: Event) -> None:
-            order.append((self.rid, type(event)))
-            super().on_event(event)
+        def on_events(self, events: Sequence[Event]) -> None:
+            order.extend([(self.rid, type(event)) for event in events])
+            super().on_events(events)
 
     sinks = [Noting(connection) for _ in range(16)]
     for heard in sinks:

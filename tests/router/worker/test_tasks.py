@@ -290,7 +290,7 @@ async def test_what_is_complete_when_it_is_cancelled_costs_what_was_counted(
     await heard.first.wait()
     told: list[Usage | None] = []
     connection.cancel(heard.rid, told.append)
-    connection._deliver(heard.rid, Counted(Usage(5, 6)))
+    connection._deliver({heard.rid: [Counted(Usage(5, 6))]})
     assert told == [Usage(5, 6)]
 
 
