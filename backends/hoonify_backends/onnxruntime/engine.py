@@ -85,6 +85,7 @@ class OnnxEngine(Engine[OnnxOptions]):
             memory_bytes=loaded.memory_bytes,
             details=loaded.details,
             tasks=TASKS,
+            images=False,
         )
 
     def generate(self, request: ChatRequest) -> AsyncIterator[Event]:

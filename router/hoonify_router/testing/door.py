@@ -41,6 +41,7 @@ class Door:
         model = ModelConfig(
             "Conformance",
             CONTEXT,
+            modalities=["text", "image"],  # as far as the home takes them
             homes=[plan.home],
             attempts=1,
             breaker=Breaker(failures=_NEVER),

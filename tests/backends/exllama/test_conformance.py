@@ -1,4 +1,4 @@
-"""ExLlamaV2 keeps every promise: the real package on a CPU, in a worker process in its own environment."""
+"""ExLlamaV2 and V3 keep every promise: the real packages on a CPU, in a worker process in their own environment."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(
-        not DONE.exists(), reason="no environment with ExLlamaV2: `make test-exllama` makes it"
+        not DONE.exists(), reason="no environment with ExLlama: `make test-exllama` makes it"
     ),
 ]
 
 
-def on_a_cpu() -> Backend:
-    """Return the backend with the engine that does without a GPU."""
-    backend, _ = hoonify_register_backends()
+def on_a_cpu(name: str, engine: str) -> Backend:
+    """Return a backend with the engine that does without a GPU."""
+    [backend] = [one for one in hoonify_register_backends() if one.name == name]
     assert isinstance(backend, WorkerBackend)
 
     def fine(options: object, home: HomeConfig, base_dir: Path) -> Unavailable | None:
@@ -35,7 +35,7 @@ def on_a_cpu() -> Backend:
 
     return dataclasses.replace(
         backend,
-        engine="tests.backends.exllama.ring_two.engine:CpuExLlamaV2Engine",
+        engine=f"tests.backends.exllama.ring_two.{engine}",
         check=fine,
     )
 
@@ -43,6 +43,14 @@ def on_a_cpu() -> Backend:
 class TestExLlamaV2(BackendConformance):
     """With pages, as with flash-attn."""
 
-    backend = on_a_cpu()
+    backend = on_a_cpu("exllamav2", "engine:CpuExLlamaV2Engine")
+    python = str(PYTHON)
+    options: ClassVar = {"model": "models/tiny-chat/hf", "slots": 8, "cache_tokens": 8192}
+
+
+class TestExLlamaV3(BackendConformance):
+    """It always has pages."""
+
+    backend = on_a_cpu("exllamav3", "engine_v3:CpuExLlamaV3Engine")
     python = str(PYTHON)
     options: ClassVar = {"model": "models/tiny-chat/hf", "slots": 8, "cache_tokens": 8192}

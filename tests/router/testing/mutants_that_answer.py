@@ -36,6 +36,13 @@ class DropsTheLastToken(Mutant):
                 yield event
 
 
+class SaysThatItSees(Mutant):
+    """And drops the image."""
+
+    caught_by, says = "sees_images_or_refuses_them", "an image costs 0 tokens"
+    images = True
+
+
 class DropsTheLastTokenOfStreams(Mutant):
     caught_by, says = "stream_says_the_same", "a stream does not say all"
 

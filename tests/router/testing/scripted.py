@@ -61,6 +61,7 @@ class ScriptedEngine(Engine[ScriptedOptions]):
     parameters = PARAMETERS
     tasks: frozenset[Any] = frozenset({"chat", "embedding"})
     device = "none"
+    images: bool | None = False
     pause = 0.002
 
     async def load(self, options: ScriptedOptions, progress: ProgressCallback) -> None:
@@ -80,7 +81,12 @@ class ScriptedEngine(Engine[ScriptedOptions]):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            self.parameters, self.context, self.slots, device=self.device, tasks=self.tasks
+            self.parameters,
+            self.context,
+            self.slots,
+            device=self.device,
+            tasks=self.tasks,
+            images=self.images,
         )
 
     def health(self) -> Health:

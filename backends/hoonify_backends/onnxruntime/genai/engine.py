@@ -84,6 +84,7 @@ class GenaiEngine(Engine[GenaiOptions]):
             memory_bytes=loaded.memory_bytes,
             details=loaded.details,
             tasks=TASKS,
+            images=False,
         )
 
     def generate(self, request: ChatRequest) -> AsyncIterator[Event]:

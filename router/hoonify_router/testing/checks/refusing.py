@@ -6,6 +6,12 @@ from hoonify_router.testing.asking import ASKING
 from hoonify_router.testing.bench import COMPLETIONS, EMBEDDINGS, Bench
 from hoonify_router.testing.records import Level, NotApplicable, check, require
 
+_IMAGE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQMAAACQp+OdAAAABlBMVEUAAAAAAAClZ7nPAAAAD0lEQVR42mNgGAWjgH"
+    "wAAAJAAAHgTR1EAAAAAElFTkSuQmCC"
+)
+
 
 @check(Level.SEMANTICS, task="chat")
 async def honours_what_it_declares(bench: Bench) -> None:
@@ -39,6 +45,29 @@ async def refuses_what_it_cannot(bench: Bench) -> None:
         code, param = answer.error.get("code"), str(answer.error.get("param"))
         named = code == "unsupported_parameter" and param.split(".", maxsplit=1)[0] in fields
         require(named, f"{name} is refused as {code} of {param}, not by its name")
+
+
+@check(Level.SEMANTICS, task="chat")
+async def sees_images_or_refuses_them(bench: Bench) -> None:
+    """An image costs tokens where the engine says that it sees; else it is refused by its place, never dropped."""
+    await bench.home()
+    sees = None if bench.capabilities is None else bench.capabilities.images
+    if sees is None:
+        raise NotApplicable("it does not say whether it sees images")
+    text = {"type": "text", "text": await bench.words()}
+    image = {"type": "image_url", "image_url": {"url": _IMAGE}}
+    body = await bench.body([{"role": "user", "content": [text, image]}])
+    if sees:
+        seeing = await bench.good(await bench.post(body))
+        blind = await bench.ask([{"role": "user", "content": [text]}])
+        more = seeing.usage["prompt_tokens"] - blind.usage["prompt_tokens"]
+        require(more > 0, f"an image costs {more} tokens: it is not in the prompt")
+        return
+    answer = await bench.post(body)
+    require(answer.status == 400, f"it sees no images and answers one with {answer.status}")
+    code, param = answer.error.get("code"), answer.error.get("param")
+    named = code == "unsupported_parameter" and param == "messages[0].content[1]"
+    require(named, f"an image is refused as {code} of {param}, not by its place")
 
 
 @check(Level.SEMANTICS, task="chat")
