@@ -22,6 +22,7 @@ Indices = NDArray[np.int64]
 _FEW = 256  # a top_k up to this is drawn from a short list
 _GROUP_SIZE = 64  # of the inverse distribution function; about the square root of a vocabulary
 _FIRST_TRY = 64  # likeliest tokens that a nucleus is looked for in
+_FEW_ROWS = 3  # up to so many are drawn one by one: arrays this small cost by the operation
 _SORTED = 1024  # what is left of a larger nucleus is halved until it is this small, then sorted
 
 
@@ -115,35 +116,62 @@ def _draw_from_few(
 ) -> Indices:
     """Draw from the ``top_k`` likeliest tokens, and of them from those that have ``top_p`` together.
 
-    All rows' tokens stand one after another in one array, each row's likeliest first.
+    Each row of the table has its likeliest tokens, the first of all first, and nothing (``-inf``) behind them.
+    What is done to it is what ``_draw_one_from_few`` does to a row, number by number.
     """
+    if len(samplings) <= _FEW_ROWS:
+        drawn = map(_draw_one_from_few, logits, peaks.tolist(), points.tolist(), samplings)
+        return np.fromiter(drawn, np.int64, len(samplings))
     rows, size = logits.shape
     top_k = np.array([s.top_k for s in samplings])
     found = np.flatnonzero(logits >= floors(logits, int(top_k.max()))[:, None])
     scores = logits.reshape(-1)[found].astype(np.float64)
     row_of = found // size
     order = np.lexsort((-scores, row_of))
-    tokens, scores = (found - row_of * size)[order], scores[order]
-    ends = row_of.searchsorted(np.arange(rows), side="right")
-    starts = np.concatenate(([0], ends[:-1]))
+    counts = np.bincount(row_of, minlength=rows)
+    places = np.arange(len(found)) - (counts.cumsum() - counts)[row_of]
+    table = np.full((rows, counts.max()), -np.inf)
+    tokens = np.zeros(table.shape, np.int64)
+    table[row_of, places] = scores[order]
+    tokens[row_of, places] = found[order] - row_of * size
+    every = np.arange(rows)
     temperatures = np.array([s.temperature for s in samplings])
-    weights = np.exp((scores - peaks[row_of]) / temperatures[row_of])
-    places = np.arange(len(found)) - starts[row_of]
-    lasts = starts + np.minimum(top_k, ends - starts) - 1
-    weights[scores < scores[lasts][row_of]] = 0  # equal ones stay together
-    reached = weights.cumsum()
-    bases = np.where(starts > 0, reached[starts - 1], 0.0)
+    weights = np.exp((table - peaks[:, None]) / temperatures[:, None])
+    lasts = table[every, np.minimum(top_k, counts) - 1]
+    weights[table < lasts[:, None]] = 0  # equal ones stay together
+    reached = weights.cumsum(axis=1)
     top_p = np.array([s.top_p for s in samplings])
     min_p = np.array([s.min_p for s in samplings])
     if top_p.min() < 1 or min_p.max() > 0:
-        before = reached - weights - bases[row_of]
-        masses = top_p * (reached[ends - 1] - bases)
-        # The likeliest token always stays, so that something is left.
-        dropped = ((before >= masses[row_of]) | (weights < min_p[row_of])) & (places > 0)
+        masses = top_p * reached[:, -1]
+        dropped = (reached - weights >= masses[:, None]) | (weights < min_p[:, None])
+        dropped[:, 0] = False  # the likeliest always stays, so that something is left
         weights[dropped] = 0
-        reached = weights.cumsum()
-        bases = np.where(starts > 0, reached[starts - 1], 0.0)
-    picks = reached.searchsorted(points * (reached[ends - 1] - bases) + bases, side="right")
+        reached = weights.cumsum(axis=1)
+    totals = reached[:, -1:]
+    picks = (reached <= points[:, None] * totals).sum(axis=1)
     # Rounding may push a point to the end of its row: then the row's last possible token counts.
-    chosen: Indices = tokens[np.clip(picks, starts, reached.searchsorted(reached[ends - 1]))]
+    chosen: Indices = tokens[every, np.minimum(picks, (reached < totals).sum(axis=1))]
     return chosen
+
+
+def _draw_one_from_few(logits: Floats, peak: float, point: float, sampling: Sampling) -> int:
+    """Draw for one row from its ``top_k`` likeliest tokens, and of them from those that have ``top_p`` together."""
+    found = (logits >= floors(logits[None], sampling.top_k)[0]).nonzero()[0]
+    scores = logits[found].astype(np.float64)
+    order = (-scores).argsort(kind="stable")
+    scores = scores[order]
+    weights = np.exp((scores - peak) / sampling.temperature)
+    if sampling.top_k < len(scores):
+        weights[scores < scores[sampling.top_k - 1]] = 0
+    reached = weights.cumsum()
+    if sampling.top_p < 1 or sampling.min_p > 0:
+        first = weights[0]
+        weights[reached - weights >= sampling.top_p * reached[-1]] = 0
+        if sampling.min_p > 0:
+            weights[weights < sampling.min_p] = 0
+        weights[0] = first
+        reached = weights.cumsum()
+    total = reached[-1]
+    pick = min(reached.searchsorted(point * total, side="right"), reached.searchsorted(total))
+    return int(found[order[pick]])

@@ -127,13 +127,15 @@ def test_forbidden_tokens_are_never_drawn() -> None:
     for sampling in SAMPLINGS:
         chooser = Chooser(sampling, [])
         assert {choose(scores.copy(), [chooser])[0] for _ in range(50)} <= {7, 200}
+        assert set(choose(np.repeat(scores, 50, axis=0), [chooser] * 50)) <= {7, 200}
 
 
+@pytest.mark.parametrize("rows", [3, 5])
 @pytest.mark.parametrize("point", [0.0, np.nextafter(1.0, 0)])
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_the_ends_of_randomness(sampling: Sampling, point: float) -> None:
-    """The least and the greatest random number give possible tokens too."""
-    scores = random_scores(3, 500, 1)
+def test_the_ends_of_randomness(sampling: Sampling, point: float, rows: int) -> None:
+    """The least and the greatest random number give possible tokens too, for a few rows and for more."""
+    scores = random_scores(rows, 500, 1)
     scores[:, 100:] = -np.inf
 
     class Fixed(Chooser):
@@ -141,7 +143,7 @@ def test_the_ends_of_randomness(sampling: Sampling, point: float) -> None:
             super().__init__(sampling, [])
             self.random = type("Random", (), {"random": lambda self: point})()  # type: ignore[assignment]
 
-    assert max(choose(scores, [Fixed(), Fixed(), Fixed()])) < 100
+    assert max(choose(scores, [Fixed() for _ in range(rows)])) < 100
 
 
 def test_processors_see_every_choice() -> None:
