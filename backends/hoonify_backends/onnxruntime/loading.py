@@ -20,6 +20,7 @@ from hoonify_backends.onnxruntime.providers import cuda_settings, device_name
 from hoonify_backends.onnxruntime.sessions import open_session
 from hoonify_router.errors import ModelUnavailable
 
+_SMALL = 16 * 1024**2  # bytes of weights that may be in memory twice
 _TOLERANCE = 0.25  # of the scores' spread; rounding stays far below it, a wrong row far above
 
 
@@ -84,6 +85,11 @@ def load_model(
     )
     graph = Graph(session, facts.decoder)
     on_gpu = provider != "CPUExecutionProvider"
+    weights = sum(file.stat().st_size for file in folder.path.glob(f"{folder.graph.name}*"))
+    lone = graph
+    if not on_gpu and weights <= _SMALL and options.threads != 1:
+        session, _ = open_session(folder.graph, log, provider="cpu", threads=1)
+        lone = Graph(session, facts.decoder)
     layout = KVLayout(
         graph.kv_names,
         heads=facts.decoder.num_key_value_heads,
@@ -106,6 +112,7 @@ def load_model(
         chunk=min(options.prefill_chunk, context_length),
         vocabulary=graph.vocabulary or facts.vocab_size,
         on_gpu=on_gpu,
+        lone=lone,
     )
     captured = on_gpu and options.cuda_graphs
     if captured:
@@ -115,7 +122,6 @@ def load_model(
     if not copies_rows(model):
         model.can_copy = False
         log.warning("rows cannot be copied here: each of n answers reads the prompt by itself")
-    weights = sum(file.stat().st_size for file in folder.path.glob(f"{folder.graph.name}*"))
     kv_bytes = slots * layout.row_bytes
     return LoadedModel(
         model,

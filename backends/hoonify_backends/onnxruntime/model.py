@@ -20,6 +20,10 @@ from hoonify_backends.onnxruntime.captured_decode import (
 from hoonify_backends.onnxruntime.graph import Graph
 from hoonify_backends.onnxruntime.kv_cache import KVCache, KVLayout
 
+_FEW_ROWS = (
+    3  # a step of these is done sooner by one thread than by several that wait for each other
+)
+
 
 class OnnxModel:
     """A decoder that reads tokens into rows and returns scores.
@@ -32,6 +36,7 @@ class OnnxModel:
         chunk: Tokens that one ``prefill`` reads at most.
         vocabulary: Columns of the scores.
         on_gpu: Whether the session copies inputs when they are bound, so that each call must bind anew.
+        lone: The same graph in a session of one thread, for steps of few rows; default: ``graph``.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class OnnxModel:
         chunk: int,
         vocabulary: int,
         on_gpu: bool = False,
+        lone: Graph | None = None,
     ) -> None:
         self.slots = slots
         self.context_length = layout.row_shape[1]
@@ -51,6 +57,7 @@ class OnnxModel:
         self.can_copy = cache.can_copy
         self.vocabulary = vocabulary
         self._graph = graph
+        self._lone = lone or graph
         self._cache = cache
         self._on_gpu = on_gpu
         self._places = np.arange(self.context_length)
@@ -108,7 +115,8 @@ class OnnxModel:
         """
         if self._captured is not None:
             return self._captured.decode(tokens, places)
-        graph, rows, end = self._graph, len(tokens), max(places) + 1
+        rows, end = len(tokens), max(places) + 1
+        graph = self._lone if rows <= _FEW_ROWS else self._graph
         call = self._decodes.get(rows)
         if call is None:
             call = self._decodes[rows] = _Decode(graph, self._cache, rows, self.vocabulary)

@@ -68,7 +68,7 @@ class OnnxOptions(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         Annotated[int, Meta(ge=1, le=1024)] | None,
         _says(
             "CPU threads of the model, no more than the cores that this process may use; default: all of"
-            " these. 2 are enough for models of a few MB."
+            " these. 2 are enough for models of a few MB, which make up to three answers with one."
         ),
     ] = None
     spinning: Annotated[

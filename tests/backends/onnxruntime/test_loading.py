@@ -180,3 +180,26 @@ def test_scores_that_are_no_numbers_are_found(fake_model: Any) -> None:
     model.decode = lambda tokens, places: np.full((len(tokens), model.vocabulary), np.nan)
     with pytest.raises(ModelUnavailable):
         check_rows(model)
+
+
+def test_few_answers_of_a_small_model_are_made_by_one_thread(
+    options: OnnxOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its operators are too short for several threads; prompts and steps of many rows have all of them."""
+    opened: list[int] = []
+    real = loading.open_session
+
+    def note(*arguments: Any, **wishes: Any) -> Any:
+        opened.append(wishes["threads"])
+        return real(*arguments, **wishes)
+
+    monkeypatch.setattr(loading, "open_session", note)
+    load(options, threads=2, max_length=32)
+    assert opened == [2, 1]
+    opened.clear()
+    load(options, threads=1, max_length=32)
+    assert opened == [1]
+    opened.clear()
+    monkeypatch.setattr(loading, "_SMALL", 1)  # a large one is not kept in memory twice
+    load(options, threads=2, max_length=32)
+    assert opened == [2]

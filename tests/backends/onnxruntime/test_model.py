@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from hoonify_backends.onnxruntime.graph import Graph
-from hoonify_backends.onnxruntime.kv_cache import DeviceCache, KVLayout
+from hoonify_backends.onnxruntime.kv_cache import DeviceCache, HostCache, KVLayout
 from hoonify_backends.onnxruntime.loading import LoadedModel, check_rows, copies_rows
 from hoonify_backends.onnxruntime.model import OnnxModel
 from hoonify_backends.onnxruntime.model_folder import Decoder
+from hoonify_backends.onnxruntime.sessions import session_settings
 from hoonify_router.errors import ModelUnavailable
 
 CLOSE = {"rtol": 1e-3, "atol": 2e-3}
@@ -84,6 +85,35 @@ def test_swapped_rows_go_on_where_they_were(
     scores = model.decode([second[-1], 0, first[-1]], [len(second) - 1, 0, len(first) - 1])
     np.testing.assert_allclose(scores[0], reference.scores(second), **CLOSE)
     np.testing.assert_allclose(scores[2], reference.scores(first), **CLOSE)
+
+
+def test_few_rows_and_many_may_have_sessions_of_their_own(
+    loaded: LoadedModel, reference: Any, prompts: list[list[int]]
+) -> None:
+    """An answer goes from one to the other and back, as others come and go."""
+    from onnxruntime import InferenceSession
+
+    decoder, settings = loaded.folder.config.model.decoder, session_settings(2, spinning=False)
+    wide = InferenceSession(loaded.folder.graph, settings, providers=["CPUExecutionProvider"])
+    graph, lone = Graph(wide, decoder), Graph(loaded.model._graph.session, decoder)
+    layout = KVLayout(
+        graph.kv_names,
+        heads=decoder.num_key_value_heads,
+        length=256,
+        head_size=decoder.head_size,
+        dtype=graph.kv_dtype,
+    )
+    vocabulary = loaded.model.vocabulary
+    model = OnnxModel(
+        graph, layout, HostCache(layout, 5), slots=5, chunk=64, vocabulary=vocabulary, lone=lone
+    )
+    prompt = prompts[1]
+    tokens, wanted = list(prompt), reference.greedy(prompt, 12)
+    scores = model.prefill(0, prompt, 0)
+    for rows in (1, 5, 4, 3, 1, 2, 5, 1, 4, 5, 3, 5):
+        tokens.append(int(scores[0].argmax()))
+        scores = model.decode([tokens[-1]] + [7] * (rows - 1), [len(tokens) - 1] + [0] * (rows - 1))
+    assert tokens[len(prompt) :] == wanted
 
 
 @pytest.mark.parametrize("device", [False, True])
