@@ -18,6 +18,12 @@ ASKED = "What is the weather in Bonn?"
 _ROOM = 96
 
 
+async def _once(bench: Bench) -> dict[str, bool]:
+    """Return what keeps a model from calling again and again, where that can be asked for."""
+    known = await bench.supports("parallel_tool_calls") is not False
+    return {"parallel_tool_calls": False} if known else {}
+
+
 def _check_call(name: str, arguments: str) -> None:
     require(name == "get_weather", f"it calls {name!r}, and get_weather was demanded")
     try:
@@ -30,7 +36,7 @@ def _check_call(name: str, arguments: str) -> None:
 @check(Level.SEMANTICS, task="chat", needs=("tools", "tool_choice"))
 async def calls_what_is_demanded(bench: Bench) -> None:
     """A tool that `tool_choice` names is called, with arguments that are JSON."""
-    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": FORCED}
+    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": FORCED, **await _once(bench)}
     answer = await bench.ask(ASKED, **fields, **await bench.limit(_ROOM))
     calls = answer.choice()["message"].get("tool_calls") or []
     require(len(calls) >= 1, "it was told to call a tool and calls none")
@@ -46,7 +52,7 @@ async def calls_what_is_demanded(bench: Bench) -> None:
 @check(Level.SEMANTICS, task="chat", needs=("tools", "tool_choice"))
 async def streams_its_calls(bench: Bench) -> None:
     """In a stream a call has its id and name once, and its arguments join to JSON."""
-    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": FORCED}
+    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": FORCED, **await _once(bench)}
     told = await bench.tell(ASKED, **fields, **await bench.limit(_ROOM))
     calls = told.calls()
     require(
@@ -69,7 +75,7 @@ async def calls_nothing_if_told(bench: Bench) -> None:
 @check(Level.SEMANTICS, task="chat", needs=("tools", "tool_choice"))
 async def calls_if_required(bench: Bench) -> None:
     """With `tool_choice: required` one of the tools is called."""
-    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "required"}
+    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "required", **await _once(bench)}
     answer = await bench.ask(ASKED, **fields, **await bench.limit(_ROOM))
     calls = answer.choice()["message"].get("tool_calls") or []
     require(calls or answer.finish == "length", "tool_choice is required, and it calls nothing")
