@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,16 +19,16 @@ from hoonify_backends.exllama.stepper import ExllamaStepper, Generator, warm_up
 from hoonify_backends.exllama.tower import look_once
 from hoonify_backends.generation.defaults import default_sampling
 from hoonify_backends.generation.desk import Desk
+from hoonify_backends.generation.engine import DeskEngine
 from hoonify_backends.generation.folder import FolderProblem
-from hoonify_backends.generation.jobs import Job
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.generation.prompts import PromptReader
 from hoonify_backends.generation.sight import ImageMarks, Sight, Tower
 from hoonify_backends.generation.structure import Structures
 from hoonify_backends.generation.template import ChatTemplate
-from hoonify_router.api import Engine, ProgressCallback
+from hoonify_router.api import ProgressCallback
 from hoonify_router.errors import ModelUnavailable
-from hoonify_router.types import Capabilities, ChatRequest, CompletionRequest, Event, Health
+from hoonify_router.types import Capabilities
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +61,7 @@ def _fair_share(pages: int, slots: int) -> int:
     return max(1, min(8, pages // slots))
 
 
-def _end_process() -> None:
-    """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
-    os._exit(70)
-
-
-class ExllamaEngine(Engine[ExllamaOptions]):
+class ExllamaEngine(DeskEngine[ExllamaOptions]):
     """One model on NVIDIA GPUs.
 
     The library is used by one thread: its own asynchronous wrapper runs it on the event loop, and never recovers
@@ -80,11 +74,6 @@ class ExllamaEngine(Engine[ExllamaOptions]):
     options_type = ExllamaOptions
     backend = ""
     """Name of the backend, for messages."""
-
-    def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
-        self._on_fatal = on_fatal
-        self._capabilities: Capabilities | None = None
-        self._desk: Desk[Job] | None = None
 
     @abstractmethod
     def open(
@@ -144,36 +133,6 @@ class ExllamaEngine(Engine[ExllamaOptions]):
             sight=sight,
         )
         log.info("%s runs on %s, %s slots", options.model, opened.device, opened.slots)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the engine can do; see ``Engine.capabilities``."""
-        if self._capabilities is None:
-            raise ModelUnavailable("the engine is not loaded")
-        return self._capabilities
-
-    def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
-        """Answer one chat request; see ``Engine.generate``."""
-        return self._serve(request)
-
-    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
-        """Go on with each of the request's prompts; see ``Engine.complete``."""
-        return self._serve(request)
-
-    def health(self) -> Health:
-        """Return how the engine does; see ``Engine.health``."""
-        return Health() if self._desk is None else self._desk.health()
-
-    async def close(self) -> None:
-        """Stop the thread and end what still runs; the GPU's memory is free when the process has ended."""
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            await desk.close()
-
-    def _serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
-        if self._desk is None:
-            raise ModelUnavailable("the engine is not loaded")
-        return self._desk.serve(request)
 
     def _load(
         self, options: ExllamaOptions, progress: ProgressCallback

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from hoonify_backends.generation.defaults import default_sampling
 from hoonify_backends.generation.desk import Desk
+from hoonify_backends.generation.engine import DeskEngine, end_process
 from hoonify_backends.generation.parameters import PARAMETERS, TASKS
 from hoonify_backends.generation.prompts import PromptReader
 from hoonify_backends.generation.structure import Structures
@@ -18,31 +18,20 @@ from hoonify_backends.onnxruntime.loading import LoadedModel, load_model
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_backends.onnxruntime.progress import report_memory
 from hoonify_backends.onnxruntime.scheduler import Job, Scheduler
-from hoonify_router.api import Engine, ProgressCallback
-from hoonify_router.errors import ModelUnavailable
-from hoonify_router.types import Capabilities, ChatRequest, CompletionRequest, Event, Health
+from hoonify_router.api import ProgressCallback
+from hoonify_router.types import Capabilities
 
 log = logging.getLogger(__name__)
 
 
-def _end_process() -> None:
-    """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
-    os._exit(70)
-
-
-class OnnxEngine(Engine[OnnxOptions]):
-    """Continuous batching over one ONNX model.
-
-    Args:
-        on_fatal: Called when the model fails again and again; by default the process ends.
-    """
+class OnnxEngine(DeskEngine[OnnxOptions]):
+    """Continuous batching over one ONNX model."""
 
     options_type = OnnxOptions
 
-    def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
-        self._on_fatal = on_fatal
+    def __init__(self, on_fatal: Callable[[], None] = end_process) -> None:
+        super().__init__(on_fatal)
         self._loaded: LoadedModel | None = None
-        self._desk: Desk[Job] | None = None
 
     async def load(self, options: OnnxOptions, progress: ProgressCallback) -> None:
         """Load the model; see ``Engine.load``."""
@@ -69,15 +58,7 @@ class OnnxEngine(Engine[OnnxOptions]):
             on_fatal=self._on_fatal,
             log=log,
         )
-        log.info("%s runs on %s, %s slots", options.model, loaded.device, loaded.model.slots)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the engine can do; see ``Engine.capabilities``."""
-        if self._loaded is None:
-            raise ModelUnavailable("the engine is not loaded")
-        loaded = self._loaded
-        return Capabilities(
+        self._capabilities = Capabilities(
             parameters=PARAMETERS,
             context_length=loaded.model.context_length,
             slots=loaded.model.slots,
@@ -87,30 +68,12 @@ class OnnxEngine(Engine[OnnxOptions]):
             tasks=TASKS,
             images=False,
         )
-
-    def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
-        """Answer one chat request; see ``Engine.generate``."""
-        return self._serve(request)
-
-    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
-        """Go on with each of the request's prompts; see ``Engine.complete``."""
-        return self._serve(request)
-
-    def health(self) -> Health:
-        """Return how the engine does; see ``Engine.health``."""
-        return Health() if self._desk is None else self._desk.health()
+        log.info("%s runs on %s, %s slots", options.model, loaded.device, loaded.model.slots)
 
     async def close(self) -> None:
         """Stop the thread and end what still runs; see ``Engine.close``."""
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            await desk.close()
+        await super().close()
         self._loaded = None
-
-    def _serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
-        if self._desk is None:
-            raise ModelUnavailable("the engine is not loaded")
-        return self._desk.serve(request)
 
 
 def _load(options: OnnxOptions, progress: ProgressCallback) -> tuple[LoadedModel, PromptReader]:

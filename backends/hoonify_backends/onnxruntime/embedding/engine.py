@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from hoonify_backends.generation.engine import end_process
 from hoonify_backends.generation.mailbox import Mailbox
 from hoonify_backends.generation.runner import Runner
 from hoonify_backends.onnxruntime.embedding.batcher import Batcher, Job, News
@@ -26,11 +26,6 @@ _INLINE_CHARACTERS = 2_048  # longer texts are tokenized in a thread, so that ot
 _GRACE = 0.5  # seconds for the last errors to reach their clients before the process ends
 
 
-def _end_process() -> None:
-    """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
-    os._exit(70)
-
-
 class OnnxEmbeddingEngine(Engine[OnnxEmbeddingOptions]):
     """Dynamic batching over one ONNX encoder.
 
@@ -42,7 +37,7 @@ class OnnxEmbeddingEngine(Engine[OnnxEmbeddingOptions]):
 
     options_type = OnnxEmbeddingOptions
 
-    def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
+    def __init__(self, on_fatal: Callable[[], None] = end_process) -> None:
         self._on_fatal = on_fatal
         self._options: OnnxEmbeddingOptions | None = None
         self._loaded: LoadedEmbeddings | None = None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 from hoonify_backends.generation.defaults import default_sampling
 from hoonify_backends.generation.desk import Desk
-from hoonify_backends.generation.jobs import Job
+from hoonify_backends.generation.engine import DeskEngine
 from hoonify_backends.generation.parameters import TASKS
 from hoonify_backends.generation.prompts import PromptReader
 from hoonify_backends.generation.structure import Structures
@@ -21,31 +19,17 @@ from hoonify_backends.onnxruntime.genai.loading import LoadedEngine, load_engine
 from hoonify_backends.onnxruntime.genai.options import KNOWN, GenaiOptions
 from hoonify_backends.onnxruntime.genai.stepper import Begin, GenaiStepper, begin_turn
 from hoonify_backends.onnxruntime.progress import report_memory
-from hoonify_router.api import Engine, ProgressCallback
+from hoonify_router.api import ProgressCallback
 from hoonify_router.errors import ModelUnavailable
-from hoonify_router.types import Capabilities, ChatRequest, CompletionRequest, Event, Health
+from hoonify_router.types import Capabilities
 
 log = logging.getLogger(__name__)
 
 
-def _end_process() -> None:
-    """End the worker: a GPU error stays for good, and only a new process gets rid of it."""
-    os._exit(70)
-
-
-class GenaiEngine(Engine[GenaiOptions]):
-    """onnxruntime-genai's engine: continuous batching on GPUs with paged attention, static batches elsewhere.
-
-    Args:
-        on_fatal: Called when the engine fails again and again; by default the process ends.
-    """
+class GenaiEngine(DeskEngine[GenaiOptions]):
+    """onnxruntime-genai's engine: continuous batching on GPUs with paged attention, static batches elsewhere."""
 
     options_type = GenaiOptions
-
-    def __init__(self, on_fatal: Callable[[], None] = _end_process) -> None:
-        self._on_fatal = on_fatal
-        self._loaded: LoadedEngine | None = None
-        self._desk: Desk[Job] | None = None
 
     async def load(self, options: GenaiOptions, progress: ProgressCallback) -> None:
         """Load the model; see ``Engine.load``."""
@@ -57,7 +41,6 @@ class GenaiEngine(Engine[GenaiOptions]):
         finally:
             reading.cancel()
         eos = min(loaded.folder.eos)
-        self._loaded = loaded
         self._desk = Desk(
             reader,
             GenaiStepper(partial(_open, loaded), slots=loaded.slots, eos=eos),
@@ -68,15 +51,7 @@ class GenaiEngine(Engine[GenaiOptions]):
             on_fatal=self._on_fatal,
             log=log,
         )
-        log.info("%s runs on %s, %s slots", options.model, loaded.device, loaded.slots)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what the engine can do; see ``Engine.capabilities``."""
-        if self._loaded is None:
-            raise ModelUnavailable("the engine is not loaded")
-        loaded = self._loaded
-        return Capabilities(
+        self._capabilities = Capabilities(
             parameters=KNOWN | {"seed"} if loaded.continuous else KNOWN,
             context_length=loaded.context_length,
             slots=loaded.slots,
@@ -86,30 +61,7 @@ class GenaiEngine(Engine[GenaiOptions]):
             tasks=TASKS,
             images=False,
         )
-
-    def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
-        """Answer one chat request; see ``Engine.generate``."""
-        return self._serve(request)
-
-    def complete(self, request: CompletionRequest) -> AsyncIterator[Event]:
-        """Go on with each of the request's prompts; see ``Engine.complete``."""
-        return self._serve(request)
-
-    def health(self) -> Health:
-        """Return how the engine does; see ``Engine.health``."""
-        return Health() if self._desk is None else self._desk.health()
-
-    async def close(self) -> None:
-        """Stop the thread and end what still runs; see ``Engine.close``."""
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            await desk.close()
-        self._loaded = None
-
-    def _serve(self, request: ChatRequest | CompletionRequest) -> AsyncIterator[Event]:
-        if self._desk is None:
-            raise ModelUnavailable("the engine is not loaded")
-        return self._desk.serve(request)
+        log.info("%s runs on %s, %s slots", options.model, loaded.device, loaded.slots)
 
 
 def _open(loaded: LoadedEngine) -> tuple[Any, Begin]:
