@@ -9,10 +9,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from hoonify_router.api import Balancer, RequestContext
-from hoonify_router.balancing import Choice, LoadOf, RoundRobin
+from hoonify_router.balancing import Choice, RoundRobin
 from hoonify_router.config.model import Config, ModelConfig
 from hoonify_router.errors import InvalidRequest, ModelNotFound, ModelUnavailable
-from hoonify_router.places import Place, time_until_it_may
+from hoonify_router.places import LoadOf, Place, time_until_it_may
 from hoonify_router.presence import Presence
 from hoonify_router.support import Support
 from hoonify_router.types import Health, HomeView, InferenceRequest, RoutingTable, Task
@@ -34,24 +34,43 @@ class Model:
         model_id: Its catalog ID.
         config: Its part of the configuration.
         choice: Chooses where several homes may be asked.
+        load_of: Tells how a home's engine does.
 
     Attributes:
         homes: All of them, as the table has them.
         places: The same as this gateway knows them, by their ids.
-        ready: Those that can be asked, as far as their breakers let it be.
+        ready: Those that can be asked, as far as their breakers let it be; a tuple of its own for each table.
         shadow: The candidate that gets copies of requests, and what it can do; no home, and never chosen.
     """
 
-    __slots__ = ("_choice", "config", "homes", "id", "places", "ready", "shadow")
+    __slots__ = (
+        "_choice",
+        "_left_alone",
+        "_load_of",
+        "_support",
+        "config",
+        "homes",
+        "id",
+        "places",
+        "ready",
+        "shadow",
+    )
 
-    def __init__(self, model_id: str, config: ModelConfig, choice: Choice) -> None:
+    def __init__(
+        self, model_id: str, config: ModelConfig, choice: Choice, load_of: LoadOf | None = None
+    ) -> None:
         self.id = model_id
         self.config = config
         self.homes: tuple[HomeView, ...] = ()
         self.places: dict[str, Place] = {}
-        self.ready: list[Place] = []
+        self.ready: tuple[Place, ...] = ()
         self.shadow: tuple[HomeView, Support] | None = None
         self._choice = choice
+        self._load_of = load_of
+        self._support: Support | None = (
+            None  # what all that are ready can do, where that is the same
+        )
+        self._left_alone: dict[str, Place] = {}
 
     def update(self, homes: tuple[HomeView, ...], supports: Mapping[str, Support]) -> None:
         """Take over what a new table says, and what each home can do by its id."""
@@ -66,15 +85,21 @@ class Model:
             support = supports[home.id]
             place = known.get(home.key)
             if place is None:
-                place = Place(home, support, self.config)
+                place = Place(home, support, self.config, self._load_of, self._left_alone)
             else:
                 place.update(home, support)
             self.places[home.id] = place
-        self.ready = [
+        self.ready = tuple(
             place
             for place in self.places.values()
             if place.home.state == "ready" and place.home.address
-        ]
+        )
+        for number, place in enumerate(self.ready):
+            place.number = number
+        for key in self._left_alone.keys() - {home.key for home in homes}:
+            del self._left_alone[key]
+        able = {id(place.support) for place in self.ready}
+        self._support = self.ready[0].support if len(able) == 1 else None
         self._choice.update(homes)
 
     def reconfigure(self, config: ModelConfig, choice: Choice | None) -> None:
@@ -89,7 +114,7 @@ class Model:
         """Take over what is known of a home before the table that says so is here."""
         place = self.places.get(home.id)
         if place is None or place.home.key != home.key:
-            return Place(home, support, self.config)
+            return Place(home, support, self.config, self._load_of)
         place.update(home, support)
         return place
 
@@ -112,6 +137,9 @@ class Model:
             place = ready[0]
             place.support.check(request)
             return place if place.breaker.closed or place.admits(time.monotonic()) else None
+        if self._support is not None and not (tried or self._left_alone) and len(ready) > 1:
+            self._support.check(request)  # however many there are, nobody looks at each of them
+            return self._choice.among(ready, ctx)
         now = time.monotonic()
         candidates = []
         refusal: InvalidRequest | None = None
@@ -200,10 +228,10 @@ class Catalog:
             anew = model is None or (model.config.balance, model.config.balance_options) != choosing
             choice = None
             if anew:
-                choice = Choice(name, balancers.get(name) or RoundRobin(), self._load)
+                choice = Choice(name, balancers.get(name) or RoundRobin())
             if model is None:
                 assert choice is not None
-                model = Model(name, wanted, choice)
+                model = Model(name, wanted, choice, self._load)
             else:
                 model.reconfigure(wanted, choice)
             models[name] = model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from hoonify_router.answer import Answer
 from hoonify_router.api import Candidate
@@ -17,7 +18,10 @@ from hoonify_router.errors import (
 )
 from hoonify_router.support import Support
 from hoonify_router.tally import Tally
-from hoonify_router.types import HomeView
+from hoonify_router.types import Health, HomeView
+
+LoadOf = Callable[[HomeView], Health | None]
+"""How a home's engine does, as it last said."""
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,36 @@ class Place(Candidate):
         home: The home as the last table has it.
         support: What it can do for a request.
         config: Its model's part of the configuration.
+        load_of: Tells how its engine does, when a balancer wants to know.
+        left_alone: The places of its model whose breakers are not closed, by their keys; it enters itself.
+
+    Attributes:
+        number: Its place among the model's ready ones.
     """
 
-    __slots__ = ("_probe", "breaker", "served", "support", "tally", "timeouts")
+    __slots__ = (
+        "_left_alone",
+        "_load_of",
+        "_probe",
+        "breaker",
+        "number",
+        "served",
+        "support",
+        "tally",
+        "timeouts",
+    )
 
-    def __init__(self, home: HomeView, support: Support, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        home: HomeView,
+        support: Support,
+        config: ModelConfig,
+        load_of: LoadOf | None = None,
+        left_alone: dict[str, Place] | None = None,
+    ) -> None:
+        self._load_of = load_of
+        self._left_alone = {} if left_alone is None else left_alone
+        self.number = 0
         super().__init__(home)
         self.support = support
         self.timeouts = config.timeouts
@@ -57,6 +86,15 @@ class Place(Candidate):
         self.tally = Tally()
         self._probe: tuple[int, Answer] | None = None
         self.served = 0
+
+    @property
+    def load(self) -> Health | None:
+        """Return how the engine does, as it last said: found when it is asked for, not for every home of every choice."""
+        return None if self._load_of is None else self._load_of(self.home)
+
+    @load.setter
+    def load(self, load: Health | None) -> None:
+        """Take nothing: a candidate sets it when it is made."""
 
     def reconfigure(self, config: ModelConfig) -> None:
         """Take over another configuration of its model; what the breaker knows stays."""
@@ -68,6 +106,7 @@ class Place(Candidate):
         if (home.state, home.address) != (self.home.state, self.home.address):
             self.breaker.reset()
             self._probe = None
+            self._left_alone.pop(self.home.key, None)
         self.home = home
         self.support = support
 
@@ -106,6 +145,7 @@ class Place(Candidate):
         elif is_fault_of_home(error):
             now = time.monotonic()
             if breaker.failed(permit, now):
+                self._left_alone[self.home.key] = self
                 told = "home %s has failed %s; it is left alone for %.0f s, then probed"
                 times = f"{breaker.limit} times in a row" if breaker.trips == 1 else "its probe"
                 log.warning(told, self.home.id, times, breaker.wait(now))
@@ -116,6 +156,7 @@ class Place(Candidate):
 
     def _told_closed(self) -> None:
         self._probe = None
+        self._left_alone.pop(self.home.key, None)
         log.info("home %s answers again", self.home.id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -37,16 +37,37 @@ def drawn(balancer: Balancer, candidates: Sequence[Candidate], times: int) -> li
     return [balancer.choose(candidates, ctx).home.id for _ in range(times)]
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=6))
-def test_shares_are_exact(weights: list[int]) -> None:
-    """After as many turns as all weights together everybody has had as many as its own."""
-    turns = Counter(drawn(RoundRobin(), places(*weights), sum(weights)))
-    assert turns == {f"parrot/{i}": weight for i, weight in enumerate(weights)}
+def test_shares_are_exact(
+    kind: Callable[[list[Place]], Sequence[Place]], weights: list[int]
+) -> None:
+    """After as many turns as all weights together everybody has had as many as its own, again and again."""
+    balancer, candidates = RoundRobin(), kind(places(*weights))
+    for _ in range(2):
+        turns = Counter(drawn(balancer, candidates, sum(weights)))
+        assert turns == {f"parrot/{i}": weight for i, weight in enumerate(weights)}
 
 
-def test_turns_are_well_mixed() -> None:
-    """A heavy home has no long runs while the others wait."""
-    assert "".join(one[-1] for one in drawn(RoundRobin(), places(5, 1, 1), 7)) == "0010200"
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_turns_are_well_mixed(kind: Callable[[list[Place]], Sequence[Place]]) -> None:
+    """A heavy home has no long runs while the others wait, in no round."""
+    turns = drawn(RoundRobin(), kind(places(5, 1, 1)), 21)
+    assert "".join(one[-1] for one in turns) == 3 * "0010200"
+
+
+def test_weights_without_a_common_measure_are_shared_exactly_too() -> None:
+    """Their round would be too long to be remembered."""
+    turns = Counter(drawn(RoundRobin(), tuple(places(70_001, 9)), 7001))
+    assert turns == {"parrot/0": 7000, "parrot/1": 1}
+
+
+def test_a_round_goes_on_when_a_table_brings_the_same_homes() -> None:
+    """Tables come often; other homes, or other weights, begin a round of their own."""
+    balancer = RoundRobin()
+    seen = [drawn(balancer, tuple(places(1, 1, 1)), 1)[0][-1] for _ in range(4)]
+    assert "".join(seen) == "0120"
+    assert drawn(balancer, tuple(places(3, 1)), 4) == [f"parrot/{i}" for i in (0, 0, 1, 0)]
 
 
 @given(
@@ -134,10 +155,11 @@ def test_a_balancer_that_cannot_hear_of_its_homes_is_asked_all_the_same(
 
 def test_a_balancer_sees_how_busy_engines_are() -> None:
     """As they last said; those that do not tell are told apart from idle ones."""
-    two = places(1, 1)
     loads = {"parrot/0": Health(running=3, queued=1)}
+    views = [home(id=f"parrot/{number}") for number in range(2)]
+    two = [Place(view, SUPPORT, CONFIG, lambda view: loads.get(view.id)) for view in views]
     balancer = Odd(lambda c: c[0])
-    choice = Choice("parrot", balancer, lambda view: loads.get(view.id))
+    choice = Choice("parrot", balancer)
     choice.among(two, request())
     assert [one.load for one in balancer.seen] == [Health(running=3, queued=1), None]
     loads.clear()

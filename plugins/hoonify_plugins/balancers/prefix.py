@@ -15,6 +15,7 @@ from hoonify_plugins.balancers.prompts import prompt_text
 from hoonify_router.api import Balancer, Candidate, RequestContext
 from hoonify_router.types import HomeView
 
+_LOOKS = 16  # homes that a choice looks at when there are more: luck with so many is as good as a look at all
 _ABOUT = 2  # requests more than the least busy home that a home may have to be given a new prompt
 
 
@@ -131,6 +132,11 @@ class Prefix(Balancer):
         self._dice = dice or random.Random()
         self._longest = settings.block * settings.depth
         self._given: dict[str, float] = {}  # blocks of new text, old ones counting less and less
+        self._given_in_all = 0.0
+        self._all: Sequence[Candidate] = ()
+        self._by_id: dict[str, Candidate] = {}
+        self._least: Candidate | None = None
+        self._choices = 0  # until all are looked at again for the least busy one
         self.index = PrefixIndex(settings.block, settings.remember)
 
     def update(self, homes: Sequence[HomeView]) -> None:
@@ -138,13 +144,14 @@ class Prefix(Balancer):
         given = [self._given[home.id] for home in homes if home.id in self._given]
         average = sum(given) / len(given) if given else 0.0
         self._given = {home.id: self._given.get(home.id, average) for home in homes}
+        self._given_in_all = sum(self._given.values())
 
     def choose(self, candidates: Sequence[Candidate], ctx: RequestContext) -> Candidate:
         """Return the home that knows the longest beginning, or one that is less busy."""
         chain = self.index.chain(prompt_text(ctx.request, self._longest))
         if not chain:
             return take_less_busy(candidates, self._dice)
-        by_id = {one.home.id: one for one in candidates}
+        by_id = self._find_by_id(candidates)
         known = self.index.find(chain, by_id, self._settings.match)
         if known is None:
             chosen = self._least_filled(candidates)
@@ -155,8 +162,18 @@ class Prefix(Balancer):
         self.index.learn(chain, chosen.home.id)
         return chosen
 
+    def _find_by_id(self, candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+        """Return the candidates by their ids; all of them are the same tuple until the next table."""
+        if candidates is not self._all or not isinstance(candidates, tuple):
+            self._by_id = {one.home.id: one for one in candidates}
+            self._all = candidates
+            self._choices = 0
+        return self._by_id
+
     def _least_filled(self, candidates: Sequence[Candidate]) -> Candidate:
         given, draw = self._given, self._dice.random
+        if len(candidates) > _LOOKS:
+            candidates = self._dice.sample(candidates, _LOOKS)
         return min(
             about_as_idle(candidates, _ABOUT),
             key=lambda one: (given.get(one.home.id, 0.0) / one.home.weight, draw()),
@@ -165,14 +182,26 @@ class Prefix(Balancer):
     def _give(self, home: str, blocks: int) -> None:
         given = self._given
         given[home] = given.get(home, 0.0) + blocks
-        if sum(given.values()) > self._settings.remember:
+        self._given_in_all += blocks
+        if self._given_in_all > self._settings.remember:
             for name in given:
                 given[name] /= 2
+            self._given_in_all /= 2
 
     def _unless_too_busy(self, wanted: Candidate, candidates: Sequence[Candidate]) -> Candidate:
-        least = min(candidates, key=lambda one: requests_at(one) / one.home.weight)
-        fair = requests_at(least) * wanted.home.weight / least.home.weight
         has = requests_at(wanted)
+        if has <= self._settings.lead:  # whatever the others have
+            return wanted
+        least = self._find_least_busy(candidates)
+        fair = requests_at(least) * wanted.home.weight / least.home.weight
         if has - fair > self._settings.lead and has > fair * self._settings.lead_ratio:
             return least
         return wanted
+
+    def _find_least_busy(self, candidates: Sequence[Candidate]) -> Candidate:
+        """Return the least busy one; of many the one that was it some choices ago."""
+        self._choices -= 1
+        if self._least is None or self._choices < 0:
+            self._least = min(candidates, key=lambda one: requests_at(one) / one.home.weight)
+            self._choices = len(candidates) // _LOOKS
+        return self._least

@@ -425,3 +425,27 @@ async def test_no_key_gets_into_the_log(
         await ask(middleware, request_with(f"Bearer {wrong}"))
     assert "hoo_" not in caplog.text
     assert record.digest.hex() not in caplog.text
+
+
+class Shelf(dict[bytes, KeyRecord]):
+    """A dictionary that counts who looks something up."""
+
+    looks = 0
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+
+async def test_a_good_key_is_looked_up_once(
+    opened: Any, store: DatabaseKeyStore, request_with: RequestWith
+) -> None:
+    """However many keys there are: nobody walks through them."""
+    made = [new_key(f"key {number}", "free") for number in range(50)]
+    for record, _ in made:
+        store.add(record)
+    middleware, _ = await opened()
+    shelf = middleware._ring._good = Shelf(middleware._ring._good)
+    for _, key in made:
+        assert middleware.on_request(request_with(f"Bearer {key}")) is None
+    assert shelf.looks == len(made)
