@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hoonify_plugins.api_keys.record import KeyRecord, KeyStore, StoreError, StoreReplaced
-from hoonify_plugins.api_keys.snapshot import Snapshot, read_used, touch_snapshot, write_snapshot
+from hoonify_plugins.api_keys.snapshot import SnapshotWriter, read_used
 
 _INTERVAL = 0.5
 _USED_INTERVAL = 10.0
 
 
 class KeyFollower(threading.Thread):
-    """Writes a snapshot of all keys whenever one changes, and when they were last used into the database.
+    """Writes a snapshot of all keys and what changes of them, and when they were last used into the database.
 
     Args:
         open_store: Opens the database; may block.
@@ -39,6 +39,7 @@ class KeyFollower(threading.Thread):
         self._open_store = open_store
         self._declared = {record.digest: record for record in declared}
         self._folder = folder
+        self._writer = SnapshotWriter(folder)
         self._log = log
         self._interval = interval
         self._stopping = threading.Event()
@@ -47,6 +48,7 @@ class KeyFollower(threading.Thread):
         self._mark = 0
         self._epoch = secrets.token_hex(8)
         self._number = 0
+        self._whole = False  # whether all keys have been written down
         self._reachable = True
         self._noted: dict[str, int] = {}
         self._used_at = time.monotonic()
@@ -78,15 +80,18 @@ class KeyFollower(threading.Thread):
         began = time.time()
         if self._store is None:
             self._store = self._open_store()
-            changed = True
-        else:
-            changed = False
-        changed = self._take_over() or changed
-        if changed:
+            self._whole = False
+        changed = self._take_over()
+        whole, self._whole = self._whole, False  # until this is written
+        if not whole or self._writer.is_long(len(self._keys)):
             self._number += 1
             keys = [*(self._keys | self._declared).values()]
-            write_snapshot(self._folder, Snapshot(self._epoch, self._number, keys))
-        touch_snapshot(self._folder, began)
+            self._writer.replace(self._epoch, self._number, keys)
+        elif changed:
+            self._number += 1
+            self._writer.append(self._number, changed)
+        self._whole = True
+        self._writer.touch(began)
         if not self._reachable:
             self._log.warning("the key database can be read again")
         self._reachable = True
@@ -102,7 +107,8 @@ class KeyFollower(threading.Thread):
             self._store.mark_used(news)
         self._noted = told
 
-    def _take_over(self) -> bool:
+    def _take_over(self) -> list[KeyRecord]:
+        """Learn what has changed; return what of it gateways must hear."""
         assert self._store is not None
         try:
             records, self._mark = self._store.changes(self._mark)
@@ -114,8 +120,7 @@ class KeyFollower(threading.Thread):
             self._epoch = secrets.token_hex(8)
             self._store = self._open_store()
             records, self._mark = self._store.changes(0)
-            self._keys = {record.digest: record for record in records}
-            return True
+            self._whole = False
         for record in records:
             self._keys[record.digest] = record
-        return bool(records)
+        return [record for record in records if record.digest not in self._declared]

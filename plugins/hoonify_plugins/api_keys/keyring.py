@@ -14,6 +14,8 @@ from hoonify_plugins.api_keys.record import KeyRecord, StoreError, StoreReplaced
 
 T = TypeVar("T")
 
+_AT_ONCE = 500  # keys that are taken over before the event loop has another turn
+
 
 class KeySource(Protocol):
     """Where the keys come from; its methods may block."""
@@ -117,18 +119,23 @@ class Keyring:
 
     async def _refresh(self) -> None:
         """Take over what is new; all of it when another store stands in the place of ours."""
+        good = self._good
         try:
             records, self._mark = await self._in_thread(self._changes)
         except StoreReplaced as replaced:
             await self._in_thread(self._open_again)
             records, self._mark = await self._in_thread(self._changes)
-            self._good.clear()
+            good = {}
             self._log.warning("%s; its keys were read anew", replaced)
-        for record in records:
-            if record.revoked is None:
-                self._good[record.digest] = record
-            else:
-                self._good.pop(record.digest, None)
+        for start in range(0, len(records), _AT_ONCE):
+            if start:
+                await asyncio.sleep(0)  # requests go on meanwhile
+            for record in records[start : start + _AT_ONCE]:
+                if record.revoked is None:
+                    good[record.digest] = record
+                else:
+                    good.pop(record.digest, None)
+        self._good = good
 
     def _changes(self) -> tuple[Sequence[KeyRecord], int]:
         if self._store is None:

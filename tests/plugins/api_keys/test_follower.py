@@ -48,7 +48,7 @@ def reader_of(folder: Path, patience: float = 5) -> SnapshotReader:
 def test_gateways_know_the_keys_of_the_database_and_of_the_file(
     follower: KeyFollower, store: DatabaseKeyStore, folder: Path
 ) -> None:
-    """All at first; nothing while nothing changes; all again when one has."""
+    """All at first; nothing while nothing changes; then what has changed."""
     record, _ = new_key("ada", "free", scopes=("admin",))
     store.add(record)
     follower.look()
