@@ -12,7 +12,7 @@ from hoonify_router.adapters.base import Adapter, Job
 from hoonify_router.adapters.refusals import with_model_named
 from hoonify_router.answer import Answer
 from hoonify_router.api import HomeCall, RequestContext
-from hoonify_router.catalog import Catalog, Model
+from hoonify_router.catalog import Catalog
 from hoonify_router.errors import (
     Cancelled,
     ContextLengthExceeded,
@@ -28,6 +28,7 @@ from hoonify_router.errors import (
 from hoonify_router.estimate import Estimator
 from hoonify_router.forms import Paper, new_answer
 from hoonify_router.identity import Names
+from hoonify_router.model import Model
 from hoonify_router.patience import Clocks, Patience
 from hoonify_router.permission import may_use
 from hoonify_router.places import Place, is_fault_of_home

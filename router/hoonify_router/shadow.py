@@ -21,11 +21,12 @@ from msgspec import Struct
 from hoonify_router.adapters.base import Adapter, Job
 from hoonify_router.answer import Answer
 from hoonify_router.api import HomeCall, RequestContext
-from hoonify_router.catalog import Catalog, Model
+from hoonify_router.catalog import Catalog
 from hoonify_router.completion import WholeAnswer
 from hoonify_router.errors import Cancelled, RouterError, TotalTimeout
 from hoonify_router.forms import Paper, new_answer
 from hoonify_router.identity import Names
+from hoonify_router.model import Model
 from hoonify_router.tally import bucket_of
 from hoonify_router.types import EmbeddingRequest, HomeView, InferenceRequest
 from hoonify_router.types.comparison import ShadowTally, Side, key_of

@@ -11,7 +11,7 @@ import pytest
 from tests.router.doubles import config, home, request
 
 from hoonify_router.answer import Answer
-from hoonify_router.catalog import Catalog, Model
+from hoonify_router.catalog import Catalog
 from hoonify_router.completion import Completion
 from hoonify_router.config.model import Breaker, Config, ModelConfig
 from hoonify_router.errors import (
@@ -21,6 +21,7 @@ from hoonify_router.errors import (
     Unsupported,
     WrongEndpoint,
 )
+from hoonify_router.model import Model
 from hoonify_router.types import (
     Capabilities,
     ChatRequest,

@@ -12,9 +12,9 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from hoonify_router.api import RequestContext, Result
-from hoonify_router.catalog import Model
 from hoonify_router.connection import Written, open_reply
 from hoonify_router.gateway import Gateway
+from hoonify_router.model import Model
 from hoonify_router.permission import check_model, may_use
 
 
