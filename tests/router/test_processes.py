@@ -92,8 +92,9 @@ class DeadTerminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Give the test process its signal handlers back."""
+    """Give the test process its signal handlers back; one that runs under nohup must not ignore SIGHUP meanwhile."""
     before = {number: signal.getsignal(number) for number in HEARD}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

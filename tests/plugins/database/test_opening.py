@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from hoonify_plugins.database.migration import newest_version
 from hoonify_plugins.database.opening import Database
 
 ELSEWHERE = """
@@ -55,3 +56,18 @@ def test_the_file_is_its_owner_s_alone(tmp_path: Path) -> None:
     """Hashes of keys are nobody's business."""
     Database(f"sqlite:///{tmp_path}/new/hoonify.db").close()
     assert (tmp_path / "new" / "hoonify.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_newest_version_is_known_by_its_name(tmp_path: Path) -> None:
+    """Whoever finds it needs no alembic, which takes long to import."""
+    url = f"sqlite:///{tmp_path}/hoonify.db"
+    database = Database(url)
+    with database.read() as connection:
+        present = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    database.close()
+    assert present == newest_version()
+    code = (
+        "import sys; from hoonify_plugins.database.opening import Database;"
+        "Database(sys.argv[1]).close(); sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=60)
