@@ -35,6 +35,11 @@ def legacy_config(config: Mapping[str, Any]) -> dict[str, Any]:
     scaling = plain.get("rope_scaling")
     if isinstance(scaling, dict):
         kind = scaling.get("rope_type", scaling.get("type", "default"))
+        if kind == "default" and (
+            sections := scaling.get("mrope_section")
+        ):  # as Qwen-VL is re-saved
+            kind, scaling = "mrope", {"type": "mrope", "mrope_section": sections}
+            plain["rope_scaling"] = scaling
         if kind not in _SCALINGS:
             raise ValueError(f"rope type {kind!r} is unknown to ExLlamaV2")
         if "rope_type" in scaling and "type" in scaling:  # refused, though the two say the same
@@ -83,7 +88,7 @@ def _of_one_kind(newer: Mapping[str, Any]) -> dict[str, Any]:
         if (value := scaling.pop(name, None)) is not None:
             older[name] = value
     kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind != "default":
+    if kind != "default" or "mrope_section" in scaling:
         older["rope_scaling"] = scaling
         original = scaling.get("original_max_position_embeddings")
         if kind == "longrope" and original is not None:

@@ -50,9 +50,13 @@ class PlainLlama:
             raise self.failures.pop(0)
         rows, length = input_ids.shape
         places = self._places(attn_params, rows, length, cache)
+        turns = [
+            self._turns(attn_params, row, old, len(where))
+            for row, (where, old) in enumerate(places)
+        ]
         hidden = self._embed(input_ids, rest.get("indexed_embeddings") or ())
         for layer in range(self.config.num_hidden_layers):
-            hidden = self._layer(layer, hidden, places, cache)
+            hidden = self._layer(layer, hidden, places, turns, cache)
         if preprocess_only:
             return {}
         hidden = self._norm(hidden, "model.norm.weight")
@@ -90,8 +94,25 @@ class PlainLlama:
             found.append((pages[tokens // size] * size + tokens % size, old))
         return found
 
+    def _turns(self, params: Any, row: int, old: int, end: int) -> tuple[torch.Tensor, ...]:
+        """Return the cosines and sines of a row's new tokens: by a table of its own, or by their places."""
+        table = getattr(params, "get_alt_rope_embed", lambda device: None)("cpu")
+        if table is not None:
+            half = self.config.head_dim // 2
+            sin, cos = (one.reshape(-1, 2 * half)[old:end, None, :half].float() for one in table)
+            return cos, sin
+        offsets = getattr(params, "rope_offsets", None)
+        shift = 0 if offsets is None else int(offsets[row])
+        angles = torch.arange(old + shift, end + shift)[:, None, None] * self._rates
+        return angles.cos(), angles.sin()
+
     def _layer(
-        self, layer: int, hidden: torch.Tensor, places: list[tuple[torch.Tensor, int]], cache: Any
+        self,
+        layer: int,
+        hidden: torch.Tensor,
+        places: list[tuple[torch.Tensor, int]],
+        turns: list[tuple[torch.Tensor, ...]],
+        cache: Any,
     ) -> torch.Tensor:
         name = f"model.layers.{layer}"
         normed = self._norm(hidden, f"{name}.input_layernorm.weight")
@@ -103,8 +124,7 @@ class PlainLlama:
         stored_keys, stored_values = cache.key_states[layer][0], cache.value_states[layer][0]
         attended = torch.empty_like(queries)
         for row, (where, old) in enumerate(places):
-            angles = torch.arange(old, len(where))[:, None, None] * self._rates
-            stored_keys[where[old:]] = _turn(keys[row], angles).half()
+            stored_keys[where[old:]] = _turn(keys[row], *turns[row]).half()
             stored_values[where[old:]] = values[row].half()
             all_keys, all_values = (
                 stored[where].float().repeat_interleave(heads // keys.shape[-2], 1).transpose(0, 1)
@@ -112,7 +132,10 @@ class PlainLlama:
             )
             seen = torch.arange(len(where))[None] <= torch.arange(old, len(where))[:, None]
             attended[row] = torch.nn.functional.scaled_dot_product_attention(
-                _turn(queries[row], angles).transpose(0, 1), all_keys, all_values, attn_mask=seen
+                _turn(queries[row], *turns[row]).transpose(0, 1),
+                all_keys,
+                all_values,
+                attn_mask=seen,
             ).transpose(0, 1)
         hidden = hidden + self._linear(attended.flatten(-2), f"{name}.self_attn.o_proj")
         normed = self._norm(hidden, f"{name}.post_attention_layernorm.weight")
@@ -127,8 +150,7 @@ class PlainLlama:
         return hidden * scale * self._weights[name]
 
 
-def _turn(heads: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Turn the two halves of each head by their positions' angles."""
     first, second = heads.chunk(2, -1)
-    cos, sin = angles.cos(), angles.sin()
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)

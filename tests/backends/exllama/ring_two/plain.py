@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,8 @@ class Plain:
         from tokenizers import Tokenizer
 
         self._model = model
+        self.places: Callable[[Any, Sequence[Any]], Any] | None = None
+        """Returns a table of the places of all tokens, for models whose images have height and width."""
         self._tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
 
     def tokens(self, text: str) -> list[int]:
@@ -53,9 +55,11 @@ class Plain:
             value_states=[torch.zeros(shape, dtype=torch.half) for _ in layers],
         )
         ids = torch.tensor([list(tokens)])
-        found = self._model.forward_chunk(
-            ids, SimpleNamespace(past_len=0), cache, indexed_embeddings=images
-        )["logits"]
+        params: Any = SimpleNamespace(past_len=0)
+        if images and self.places is not None:
+            table = self.places(ids, images)
+            params.get_alt_rope_embed = lambda device: table
+        found = self._model.forward_chunk(ids, params, cache, indexed_embeddings=images)["logits"]
         scores: np.ndarray[Any, np.dtype[np.float32]] = found[0, -1, :1280].numpy().copy()
         return scores
 
@@ -64,13 +68,19 @@ class Plain:
         return self.go_on(self.prompt(text), sampling, most)
 
     def go_on(
-        self, prompt: list[int], sampling: Sampling, most: int, images: Sequence[Any] = ()
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        most: int,
+        images: Sequence[Any] = (),
+        *,
+        ends: bool = True,
     ) -> str:
         """Return what follows tokens."""
         chooser, tokens = Chooser(sampling, prompt), list(prompt)
         while len(tokens) < len(prompt) + most:
             [token] = choose(self.scores(tokens, images)[None], [chooser])
-            if token == 1:
+            if ends and token == 1:
                 break
             tokens.append(token)
         return str(self._tokenizer.decode(tokens[len(prompt) :]))

@@ -16,7 +16,13 @@ from tests.backends.exllama.ring_two.engine_v3 import CpuExLlamaV3Engine
 from tests.backends.exllama.ring_two.package import exllamav2, torch
 from tests.backends.exllama.ring_two.package_v3 import exllamav3
 from tests.backends.exllama.ring_two.plain import Plain
-from tests.backends.exllama.ring_two.seeing import EDGE, MERGE, PATCH, make_seeing_model
+from tests.backends.exllama.ring_two.seeing import (
+    EDGE,
+    MERGE,
+    PATCH,
+    make_qwen_model,
+    make_seeing_model,
+)
 from tests.backends.images import about, plain
 
 from hoonify_backends.exllama.options import PAGE, ExllamaOptions
@@ -28,7 +34,7 @@ from hoonify_router.errors import (
     OutOfMemory,
     Unsupported,
 )
-from hoonify_router.types import ChatRequest, ImagePart, Message, Text
+from hoonify_router.types import ChatRequest, ImagePart, Message, Text, TextPart
 
 Ask = Callable[..., Any]
 Start = Callable[..., Any]
@@ -140,18 +146,59 @@ async def test_answers_are_plain_sampling_of_plain_scores(start: Start, ask: Ask
     ]
     together = await asyncio.gather(*(ask(engine, one, **GREEDY) for one in asked))
     for messages, answered in zip(asked, together, strict=True):
-        content = messages[0].content
-        assert isinstance(content, list)
-        images = [engine.embed(_pixels(part)) for part in content if isinstance(part, ImagePart)]
-        coming, tokens = iter(images), plainly.tokens("<|user|>")
-        for part in content:
-            tokens += (
-                _tokens(next(coming)) if isinstance(part, ImagePart) else plainly.tokens(part.text)  # type: ignore[union-attr]
-            )
-        tokens += plainly.tokens("<|end|><|assistant|>")
+        tokens, images = _prompt(engine, plainly, messages)
         assert answered.usage.prompt_tokens == len(tokens)
         said = plainly.go_on(tokens, Sampling(temperature=0), GREEDY["max_tokens"], images)
         assert answered.text == said
+
+
+@pytest.mark.parametrize("start", ["v2"], indirect=True)
+@pytest.mark.parametrize("paged", [True, False])
+async def test_images_with_height_and_width(
+    start: Start, ask: Ask, tmp_path: Path, paged: bool
+) -> None:
+    """Qwen's have places of their own in both, which what follows counts on from, alone and in company."""
+    folder = make_qwen_model(tmp_path / "m")
+    engine = await start(folder, paged=paged, slots=4, cache_tokens=4096, answer_pages=1)
+    plainly = Plain(engine.model)
+    config = engine.generator.model.config
+    plainly.places = lambda ids, images: _places(config, ids, images)
+    asked = [
+        (8, about(plain("red", (112, 84)), "Look: ", plain("blue", (84, 112)), "What is it?")),
+        (8, about("Nothing to see.")),
+        (32, about("word " * 204, plain("green", (112, 112)), "Go on.")),
+    ]
+    wishes = {"temperature": 0, "ignore_eos": True}
+    together = await asyncio.gather(
+        *(ask(engine, one, max_tokens=most, **wishes) for most, one in asked)
+    )
+    for (most, messages), answered in zip(asked, together, strict=True):
+        tokens, images = _prompt(engine, plainly, messages)
+        assert answered.usage.prompt_tokens == len(tokens)
+        said = plainly.go_on(tokens, Sampling(temperature=0), most, images, ends=False)
+        assert answered.text == said
+    assert PAGE - 30 < len(tokens) < PAGE  # so that this one went on in another sequence
+
+
+def _places(config: Any, ids: Any, images: Any) -> Any:
+    from exllamav2.mrope import gen_mrope_embed
+
+    return gen_mrope_embed(config, ids, images, ids.shape[-1])[0]
+
+
+def _prompt(engine: Any, plainly: Plain, messages: list[Message]) -> tuple[list[int], list[Any]]:
+    """Return a question's tokens, put together by hand, and what the engine's tower makes of its images."""
+    content = messages[0].content
+    assert isinstance(content, list)
+    images = [engine.embed(_pixels(part)) for part in content if isinstance(part, ImagePart)]
+    coming, tokens = iter(images), plainly.tokens("<|user|>")
+    for part in content:
+        if isinstance(part, ImagePart):
+            tokens += _tokens(next(coming))
+        else:
+            assert isinstance(part, TextPart)
+            tokens += plainly.tokens(part.text)
+    return tokens + plainly.tokens("<|end|><|assistant|>"), images
 
 
 def _tokens(image: Any) -> list[int]:

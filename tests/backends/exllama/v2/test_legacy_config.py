@@ -154,6 +154,25 @@ def test_making_images_ready_in_newer_words(newer: dict[str, Any], older: dict[s
     assert legacy_preprocessor(newer) == older
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"rope_scaling": {"type": "mrope", "mrope_section": [8, 12, 12]}},
+        {
+            "rope_scaling": {
+                "type": "default",
+                "rope_type": "default",
+                "mrope_section": [8, 12, 12],
+            }
+        },
+        {"rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12]}},
+    ],
+)
+def test_positions_in_an_image(said: dict[str, Any]) -> None:
+    """A model that was saved again calls them the usual ones; without them no image could be placed."""
+    assert legacy_config(said) == {"rope_scaling": {"type": "mrope", "mrope_section": [8, 12, 12]}}
+
+
 def test_what_qwen_says_twice() -> None:
     """Newer files say it once."""
     vision = {"temporal_patch_size": 2, "patch_size": 14}

@@ -93,6 +93,33 @@ def rope_(
     heads.copy_(torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1))
 
 
+def gen_mrope_pos_ids(
+    places: torch.Tensor,
+    tokens: torch.Tensor,
+    merge: int,
+    spans: list[tuple[int, int]],
+    grids: list[tuple[int, int, int]],
+) -> int:
+    """Write each token's place in time, height and width, and return the next one's."""
+    base = following = 0
+    for place, token in enumerate(tokens.tolist()):
+        its = next((one for one, (a, b) in enumerate(spans) if a <= token < b), None)
+        if its is None:
+            base = following
+            places[:, place] = base
+            following = base + 1
+            base = following
+            continue
+        number = token - spans[its][0]
+        times, height, width = grids[its]
+        height, width = height // merge, width // merge
+        where = (number // width // height % times, number // width % height, number % width)
+        for axis, value in enumerate(where):
+            places[axis, place] = base + value
+            following = max(following, base + value + 1)
+    return following
+
+
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
