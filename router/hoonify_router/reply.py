@@ -65,6 +65,8 @@ class Reply:
         awaits_release: Whether an engine has been told to stop that will say when it has.
     """
 
+    takes_all_at_end = True
+
     __slots__ = (
         "_call",
         "_chunked",

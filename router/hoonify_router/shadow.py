@@ -50,6 +50,8 @@ class Tape:
         paper: Where the answer goes; ``None`` is nowhere.
     """
 
+    takes_all_at_end = False  # it is read before the end is written, if that ever is
+
     __slots__ = ("_kept", "_paper", "_size", "home", "key")
 
     def __init__(self, key: str, home: HomeView, paper: Paper | None) -> None:

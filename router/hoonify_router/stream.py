@@ -15,7 +15,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Outlet(Protocol):
-    """Where a stream's bytes go; the first ones carry status and headers before them."""
+    """Where a stream's bytes go; the first ones carry status and headers before them.
+
+    Attributes:
+        takes_all_at_end: Whether events that came together with the end may be written with it, by ``end``.
+    """
+
+    takes_all_at_end: bool
 
     def write(self, data: bytes) -> None:
         """Send whole events."""
@@ -31,7 +37,7 @@ class EventStream(Answer):
     for each choice. The last finish is held back until the engine has said that it is done, so that a
     stream which breaks in between ends with an error and not with a clean finish. The end itself, usage
     and ``[DONE]`` included, is written by ``close`` when the request has been settled, the end of one
-    that has failed by ``end_with_error``.
+    that has failed by ``end_with_error``. Events that were collected when a clean end came wait for it.
 
     Args:
         outlet: Where the bytes go.
@@ -120,17 +126,19 @@ class EventStream(Answer):
     def uncork(self) -> None:
         """Write what was collected."""
         self._corked = False
-        self._flush()
+        if not (self.ended and self._outlet.takes_all_at_end):
+            self._flush()
 
     def close(self) -> None:
         """Write the last finish, usage if asked, and ``[DONE]``."""
         usage = b""
         if self.usage is not None and self._chunks.with_usage:
             usage = self._chunks.usage(self.usage)
-        self._outlet.end(self._held + usage + DONE)
+        self._outlet.end(b"".join([*self._waiting, self._held, usage, DONE]))
 
     def _end(self) -> None:
-        self._flush()
+        if self.error is not None or not self._outlet.takes_all_at_end:
+            self._flush()
         super()._end()
 
     def _finished(self, reason: str, index: int) -> None:

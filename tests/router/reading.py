@@ -81,6 +81,7 @@ def read_vectors(body: bytes) -> CreateEmbeddingResponse:
 class Sheet:
     """An outlet that keeps what is written."""
 
+    takes_all_at_end: bool = True
     data: bytes = b""
     writes: list[bytes] = field(default_factory=list)
     ended: int = 0

@@ -292,6 +292,35 @@ def test_a_completion_s_stream_has_no_roles() -> None:
     assert read.usage is not None
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_last_words_go_with_the_end_where_they_may(together: bool) -> None:
+    """What came in one read with a clean end is one write with it; a paper that is read before gets it at once."""
+    stream, sheet, _ = make()
+    sheet.takes_all_at_end = together
+    stream.text("a")
+    stream.cork()
+    stream.text("b")
+    stream.finish("stop")
+    stream.complete()
+    stream.uncork()
+    assert len(sheet.writes) == (1 if together else 2)
+    settle(stream, sheet)
+    assert len(sheet.writes) == (2 if together else 3)
+    assert read_stream(sheet.data, with_usage=False).texts == {0: "ab"}
+
+
+def test_last_words_before_an_error_are_written_at_once() -> None:
+    """The error is written by others, after them."""
+    stream, sheet, _ = make()
+    stream.cork()
+    stream.text("a")
+    stream.fail(EngineDead("gone"))
+    stream.uncork()
+    assert len(sheet.writes) == 1
+    settle(stream, sheet)
+    assert read_stream(sheet.data, with_usage=False).texts == {0: "a"}
+
+
 CALLS = st.one_of(
     st.tuples(st.just("text"), st.text(max_size=5), st.integers(-1, 3)),
     st.tuples(st.just("reasoning"), st.text(max_size=5), st.integers(-1, 3)),

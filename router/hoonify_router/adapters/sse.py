@@ -47,6 +47,7 @@ class EventReader:
         if self._rest:
             data = self._rest + data
         *events, self._rest = data.split(b"\n\n")
+        self._answer.cork()
         texts: list[bytes] = []
         mould = self._mould
         for event in events:
@@ -59,6 +60,7 @@ class EventReader:
             self._read(event)
             mould = self._mould
         self._pass(texts)
+        self._answer.uncork()
         self._ready = None if self._rest else mould
         if len(self._rest) > MAX_EVENT_BYTES:
             self._answer.fail(BrokenAnswer(BROKEN))
