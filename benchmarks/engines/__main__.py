@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engines import others, served, ways
+from benchmarks.engines.bare import measure_operators, measure_steps
 from benchmarks.engines.copies import rows_allocated
 from benchmarks.engines.waits import CHUNKS, Waiting
 from benchmarks.engines.ways import GREEDY, SAMPLED, STREAMS, TOKENS, Setting, Way
@@ -170,6 +171,10 @@ def print_record(record: dict[str, Any]) -> None:
     print("eight streams, times one (greedy, sampled)")
     for name, pair in record["eight_streams_times_one"].items():
         print(f"  {name:42}{pair['greedy']:9.2f}{pair['sampled']:9.2f}")
+    print_rates("model alone, µs a step; rows:", {"model": record["model_step_us"]})
+    print("\noperators in one thread, µs of a step with 1 row and 8")
+    for kind, micros in record["operators_us"].items():
+        print(f"  {kind:42}{micros.get(1, 0):9.0f}{micros.get(8, 0):9.0f}")
     print("\nmilliseconds" + " " * 44 + "".join(f"{name:>22}" for name in record["waits_ms"]))
     for what in next(iter(record["waits_ms"].values())):
         cells = (waits[what] for waits in record["waits_ms"].values())
@@ -187,6 +192,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     setting = Setting(arguments.model, options, ways.read_prompts(arguments.model))
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         speeds, missing = await measure_speeds(setting, arguments.rounds, Path(folder))
+        operators = measure_operators(setting, Path(folder))
     rates = speeds.rates()
     facts = machine_facts()
     for library in ("onnxruntime", "onnxruntime-genai", "numpy", "tokenizers"):
@@ -209,6 +215,8 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
             name: {kind: round(speeds.scaling(name, kind), 2) for kind in _KINDS}
             for name in several
         },
+        "model_step_us": measure_steps(setting, arguments.rounds),
+        "operators_us": operators,
         "waits_ms": await measure_waits(setting, 2 * arguments.rounds),
         "rows_allocated": await measure_copies(setting),
         "missing": missing,
