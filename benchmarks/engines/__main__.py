@@ -1,6 +1,6 @@
 """How fast the ONNX Runtime engine is beside a plain loop and onnxruntime-genai, and what waits and copies cost.
 
-    .venv/bin/python -m benchmarks.engines [--rounds 6] [--threads N] [--json FILE]
+    .venv/bin/python -m benchmarks.engines [--rounds 6] [--threads N] [--json FILE] [--page FILE]
 
 Every way makes answers of 128 tokens to prompts of about 20, for 1 to 16 streams at once, greedy and sampled; reading the
 prompt counts. All ways run in every round, one after another, so that a busy machine slows all of them alike: compare
@@ -27,6 +27,7 @@ from typing import Any
 from benchmarks.engines import others, served, ways
 from benchmarks.engines.bare import measure_operators, measure_steps
 from benchmarks.engines.copies import rows_allocated
+from benchmarks.engines.table import Rates, put_into_page, written
 from benchmarks.engines.waits import CHUNKS, Waiting
 from benchmarks.engines.ways import GREEDY, SAMPLED, STREAMS, TOKENS, Setting, Way
 from benchmarks.native import CannotMeasure
@@ -41,9 +42,6 @@ _COPIED = {
     "top_p alone": {**SAMPLED, "top_k": 0},
     "penalties": {**GREEDY, "frequency_penalty": 0.5},
 }
-
-Rates = dict[str, dict[str, dict[int, float]]]
-"""By way, then greedy or sampled, then number of streams."""
 
 
 class Speeds:
@@ -122,6 +120,7 @@ async def measure_speeds(setting: Setting, rounds: int, folder: Path) -> tuple[S
                     for way in entries:
                         if streams in way.streams and (way.samples or kind == "greedy"):
                             await speeds.note(way, kind, streams)
+                            await asyncio.sleep(way.lingers)
     return speeds, missing
 
 
@@ -148,42 +147,6 @@ async def measure_copies(setting: Setting) -> dict[str, float]:
     way = ways.SchedulerAlone(setting)
     await way.open()
     return {name: round(rows_allocated(way, 8, wishes), 2) for name, wishes in _COPIED.items()}
-
-
-def print_rates(title: str, rates: Rates, digits: int = 0) -> None:
-    """Print one table: a row for each way and kind, a column for each number of streams."""
-    print(f"\n{title:44}" + "".join(f"{streams:>9}" for streams in STREAMS))
-    for way, kinds in rates.items():
-        for kind, numbers in kinds.items():
-            cells = (numbers.get(streams) for streams in STREAMS)
-            texts = ("" if cell is None else f"{cell:,.{digits}f}" for cell in cells)
-            print(f"{way + ', ' + kind:44}" + "".join(f"{text:>9}" for text in texts))
-
-
-def print_record(record: dict[str, Any]) -> None:
-    """Print everything."""
-    print_rates("tokens/s, median round; streams:", record["tokens_per_second"])
-    print_rates("tokens/s, best round; streams:", record["best_tokens_per_second"])
-    print_rates("CPU µs a token; streams:", record["cpu_us_per_token"])
-    print("\none greedy stream, times the plain loop with bound memory")
-    for name, ratio in record["one_stream_times_plain_loop"].items():
-        print(f"  {name:42}{ratio:9.2f}")
-    print("eight streams, times one (greedy, sampled)")
-    for name, pair in record["eight_streams_times_one"].items():
-        print(f"  {name:42}{pair['greedy']:9.2f}{pair['sampled']:9.2f}")
-    print_rates("model alone, µs a step; rows:", {"model": record["model_step_us"]})
-    print("\noperators in one thread, µs of a step with 1 row and 8")
-    for kind, micros in record["operators_us"].items():
-        print(f"  {kind:42}{micros.get(1, 0):9.0f}{micros.get(8, 0):9.0f}")
-    print("\nmilliseconds" + " " * 44 + "".join(f"{name:>22}" for name in record["waits_ms"]))
-    for what in next(iter(record["waits_ms"].values())):
-        cells = (waits[what] for waits in record["waits_ms"].values())
-        print(f"{what:56}" + "".join(f"{cell:>22.1f}" for cell in cells))
-    print("\nmemory that a step of eight streams allocates, in rows of scores for each stream")
-    for name, rows in record["rows_allocated"].items():
-        print(f"  {name:42}{rows:9.2f}")
-    for reason in record["missing"]:
-        print(f"not measured: {reason}")
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -234,11 +197,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=6, help="how often everything is measured")
     parser.add_argument("--threads", type=int, help="of the engine; default: its own choice")
     parser.add_argument("--json", type=Path, help="where the record goes")
+    parser.add_argument(
+        "--page", type=Path, help="a page of the documentation to put the tables into"
+    )
     arguments = parser.parse_args(argv)
     record = asyncio.run(run(arguments))
-    print_record(record)
+    print(written(record))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.page is not None:
+        put_into_page(arguments.page, record)
     return 0
 
 

@@ -138,3 +138,4 @@ class GenaiAsItIs(Genai):
 
     name = "onnxruntime-genai, its own threads"
     threads = None
+    lingers = 0.2

@@ -73,6 +73,8 @@ class Way(ABC):
     name: ClassVar[str]
     streams: ClassVar[Sequence[int]] = STREAMS
     samples: ClassVar[bool] = True
+    lingers: ClassVar[float] = 0.0
+    """Seconds for which its threads go on spinning when all is answered."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
