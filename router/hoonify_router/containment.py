@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from time import perf_counter
 
 from hoonify_router.api import Middleware, Phase, RequestContext
 from hoonify_router.config.model import Containment
 from hoonify_router.errors import ModelUnavailable, RouterError
-from hoonify_router.stopwatch import Stopwatch, stopwatches
+from hoonify_router.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,27 @@ _TOO_LONG = "The router's own checks take too long."
 _TELL_AGAIN = (
     100  # stalls of one middleware are logged for the first time, and then once in so many
 )
+
+
+class Step:
+    """One middleware on the way of requests, and what it takes.
+
+    Attributes:
+        middleware: It.
+        enter: Its ``on_request``.
+        settle: Its ``on_finally``; ``None`` where it has nothing to settle.
+        watch: How long requests are in it, and its faults.
+    """
+
+    __slots__ = ("enter", "middleware", "settle", "watch")
+
+    def __init__(self, middleware: Middleware, watch: Stopwatch) -> None:
+        self.middleware = middleware
+        self.enter = middleware.on_request
+        settle = middleware.on_finally
+        idle = getattr(settle, "__func__", None) is Middleware.on_finally
+        self.settle = None if idle else settle
+        self.watch = watch
 
 
 class Contained:
@@ -36,53 +57,105 @@ class Contained:
     """
 
     def __init__(self, middleware: Iterable[Middleware], limits: Containment) -> None:
-        self.watches = stopwatches(middleware)
+        self._steps = [Step(one, Stopwatch()) for one in middleware]
+        self.watches = {step.middleware: step.watch for step in self._steps}
         self._limits = limits
         self._stall = float(limits.stall)
         self._patience = float(limits.patience)
 
-    async def ask(
-        self, phase: Sequence[Middleware], ctx: RequestContext, seen: list[Middleware]
-    ) -> None:
-        """Let the middleware of one phase see the request, each once.
+    def steps(self, *phases: Phase) -> tuple[Step, ...]:
+        """Return the steps of some phases, one phase after the other."""
+        return tuple(
+            step for phase in phases for step in self._steps if step.middleware.phase is phase
+        )
+
+    def ask(
+        self, steps: Sequence[Step], ctx: RequestContext, seen: list[Step]
+    ) -> Awaitable[None] | None:
+        """Let middleware see the request, one after the other; return what is to be awaited, if anything is.
+
+        Nearly always nothing is: then no coroutine is made. Each look at the clock ends one step and begins the next.
 
         Raises:
             RouterError: One of them refuses it.
         """
-        for middleware in phase:
-            watch = self.watches[middleware]
-            if middleware in seen or watch.off:
+        stall = self._stall
+        began = perf_counter()
+        for step in steps:
+            watch = step.watch
+            if watch.off:
                 continue
-            seen.append(middleware)
-            began = perf_counter()
+            seen.append(step)
             try:
-                waiting = middleware.on_request(ctx)
-                if perf_counter() - began >= self._stall:
-                    self.stalled(middleware, perf_counter() - began)
-                if waiting is not None:
-                    if self._patience:
-                        await self._wait(waiting)
-                    else:
-                        await waiting
-            except RouterError:
-                raise
-            except Exception as bug:
-                self.failed(middleware, bug, ctx)
-                if middleware.phase is not Phase.OBSERVE:
-                    if isinstance(bug, _TookTooLong):
-                        raise ModelUnavailable(_TOO_LONG, retry_after=1) from bug
-                    bug.add_note(f"in middleware {middleware.name!r}")
-                    raise
-            else:
+                waiting = step.enter(ctx)
+            except BaseException as error:
+                self._count(step, began)
+                self._judge(step, error, ctx)
+                began = perf_counter()
+                continue
+            now = perf_counter()
+            taken = now - began
+            if taken >= stall:
+                self.stalled(step.middleware, taken)
+            if waiting is not None:
+                rest = steps[steps.index(step) + 1 :]
+                return self._go_on(self._wait_for(step, waiting, began, ctx), rest, ctx, seen)
+            watch.calls += 1
+            watch.seconds += taken
+            if watch.in_a_row:
                 watch.in_a_row = 0
-            finally:
-                watch.calls += 1
-                watch.seconds += perf_counter() - began
+            began = now
+        return None
 
-    async def _wait(self, waiting: object) -> None:
+    async def _go_on(
+        self,
+        waiting: Awaitable[None],
+        rest: Sequence[Step],
+        ctx: RequestContext,
+        seen: list[Step],
+    ) -> None:
+        """Wait for a step, then let the others see the request."""
+        await waiting
+        more = self.ask(rest, ctx, seen)
+        if more is not None:
+            await more
+
+    async def _wait_for(
+        self, step: Step, waiting: Awaitable[None], began: float, ctx: RequestContext
+    ) -> None:
+        try:
+            if self._patience:
+                await self._wait(waiting)
+            else:
+                await waiting
+            step.watch.in_a_row = 0
+        except BaseException as error:
+            self._judge(step, error, ctx)
+        finally:
+            self._count(step, began)
+
+    @staticmethod
+    def _count(step: Step, began: float) -> None:
+        step.watch.calls += 1
+        step.watch.seconds += perf_counter() - began
+
+    def _judge(self, step: Step, error: BaseException, ctx: RequestContext) -> None:
+        """Raise what ends the request; note what does not."""
+        if isinstance(error, RouterError) or not isinstance(error, Exception):
+            raise error
+        middleware = step.middleware
+        self.failed(middleware, error, ctx)
+        if middleware.phase is Phase.OBSERVE:
+            return
+        if isinstance(error, _TookTooLong):
+            raise ModelUnavailable(_TOO_LONG, retry_after=1) from error
+        error.add_note(f"in middleware {middleware.name!r}")
+        raise error
+
+    async def _wait(self, waiting: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._patience) as timeout:
-                await waiting  # type: ignore[misc]
+                await waiting
         except TimeoutError as error:
             if timeout.expired():
                 raise _TookTooLong(f"it took longer than {self._patience:g} s") from error

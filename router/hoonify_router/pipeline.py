@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import msgspec
 
 from hoonify_router.api import Middleware, Phase, RequestContext, Result
 from hoonify_router.catalog import Catalog
 from hoonify_router.config.model import Containment
-from hoonify_router.containment import Contained
+from hoonify_router.containment import Contained, Step
 from hoonify_router.departure import Departure
 from hoonify_router.errors import (
     AuthenticationFailed,
@@ -49,7 +50,7 @@ class Visit:
     """Which middleware has seen a request, and how far it has been settled.
 
     Attributes:
-        seen: All that have.
+        seen: The steps of all that have.
         settled: Whether they have been told to settle.
         over: Whether all of them have done so.
         released: Seconds until the slot of a client that left was free, when that came before.
@@ -60,7 +61,7 @@ class Visit:
     __slots__ = ("over", "release", "released", "seen", "settled", "spent")
 
     def __init__(self) -> None:
-        self.seen: list[Middleware] = []
+        self.seen: list[Step] = []
         self.settled = False
         self.over = False
         self.released: float | None = None
@@ -95,16 +96,17 @@ class Pipeline:
         *,
         containment: Containment | None = None,
     ) -> None:
-        self._authenticate = _of(Phase.AUTHENTICATE, middleware)
-        self._admit = _of(Phase.ADMIT, middleware)
-        self._transform = _of(Phase.TRANSFORM, middleware)
-        self._observe = _of(Phase.OBSERVE, middleware)
+        self._contained = contained = Contained(middleware, containment or Containment())
+        self._ask = contained.ask
+        self.watches = contained.watches
+        self._authenticate = contained.steps(Phase.AUTHENTICATE)
+        self._admit = contained.steps(Phase.ADMIT)
+        self._transform = contained.steps(Phase.TRANSFORM, Phase.OBSERVE)
+        self._observe = contained.steps(Phase.OBSERVE)
         self._catalog = catalog
         self._serving = serving
         self._shaper = shaper
         self._access = access
-        self._contained = Contained(middleware, containment or Containment())
-        self.watches = self._contained.watches
         self.cut_streams = 0
         self._departure = Departure()
         self.hurry = self._departure.hurry
@@ -112,27 +114,32 @@ class Pipeline:
     # ------------------------------------------------------------ the ways
 
     async def _infer(self, task: Task, ctx: RequestContext, reply: Reply, visit: Visit) -> Ending:
-        await self._contained.ask(self._authenticate, ctx, visit.seen)
+        if waiting := self._ask(self._authenticate, ctx, visit.seen):
+            await waiting
         problem = parse_request(ctx, task)
         self._serving.estimate(ctx)
-        await self._contained.ask(self._admit, ctx, visit.seen)  # a malformed request counts, too
+        if waiting := self._ask(self._admit, ctx, visit.seen):  # a malformed request counts, too
+            await waiting
         check_scope(ctx.principal, INFERENCE)
         if problem is not None or ctx.request is None:
             raise problem or RouterError("The request was lost on its way.")
         check_values(ctx.request)
         model = self._catalog.resolve(ctx.request.model)
         check_model(ctx.principal, model.id)
-        await self._contained.ask(self._transform, ctx, visit.seen)
-        await self._contained.ask(self._observe, ctx, visit.seen)
+        if waiting := self._ask(self._transform, ctx, visit.seen):
+            await waiting
         return await self._serving.serve(ctx, ctx.request, model, reply)
 
     async def _serve(
         self, work: Work, scope: str | None, ctx: RequestContext, reply: Reply, visit: Visit
     ) -> Ending:
-        await self._contained.ask(self._authenticate, ctx, visit.seen)
-        await self._contained.ask(self._admit, ctx, visit.seen)
+        if waiting := self._ask(self._authenticate, ctx, visit.seen):
+            await waiting
+        if waiting := self._ask(self._admit, ctx, visit.seen):
+            await waiting
         check_scope(ctx.principal, scope)
-        await self._contained.ask(self._observe, ctx, visit.seen)
+        if waiting := self._ask(self._observe, ctx, visit.seen):
+            await waiting
         result = work(ctx)
         if not isinstance(result, Result):
             result = await result
@@ -145,13 +152,15 @@ class Pipeline:
         with contextlib.suppress(
             AuthenticationFailed
         ):  # then the error is all that there is to tell
-            await self._contained.ask(self._authenticate, ctx, visit.seen)
-            await self._contained.ask(self._admit, ctx, visit.seen)
+            if waiting := self._ask(self._authenticate, ctx, visit.seen):
+                await waiting
+            if waiting := self._ask(self._admit, ctx, visit.seen):
+                await waiting
         raise error
 
-    async def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> None:
+    def infer(self, ctx: RequestContext, reply: Reply, task: Task) -> Coroutine[Any, Any, None]:
         """Answer a request for a model, whatever becomes of it."""
-        await self._answer(partial(self._infer, task), ctx, reply)
+        return self._answer(partial(self._infer, task), ctx, reply)
 
     async def serve(
         self, ctx: RequestContext, reply: Reply, work: Work, scope: str | None = None
@@ -189,7 +198,8 @@ class Pipeline:
         try:
             end = await way(ctx, reply, visit)
             ctx.status = ctx.status or 200
-            await self._settle(ctx, visit)
+            if waiting := self._settle(ctx, visit):
+                await waiting
             self._say_goodbye(reply)
             end()
         except RouterError as error:
@@ -226,11 +236,14 @@ class Pipeline:
         for name, value in error_headers(error).items():
             ctx.response_headers.setdefault(name, value)
         with contextlib.suppress(RouterError):  # refused already; observers see such requests, too
-            await self._contained.ask(self._observe, ctx, visit.seen)
+            missed = [step for step in self._observe if step not in visit.seen]
+            if waiting := self._ask(missed, ctx, visit.seen):
+                await waiting
         if isinstance(error, Cancelled):
             await self._settle_left(ctx, reply, visit)
             return
-        await self._settle(ctx, visit)
+        if waiting := self._settle(ctx, visit):
+            await waiting
         self._say_goodbye(reply)
         if reply.opened:
             end_with_error(reply, self._shaper.event(error, ctx))
@@ -243,26 +256,36 @@ class Pipeline:
 
     # ------------------------------------------------------------ middleware
 
-    async def _settle(self, ctx: RequestContext, visit: Visit) -> None:
+    def _settle(self, ctx: RequestContext, visit: Visit) -> Awaitable[None] | None:
         """Let all middleware that saw the request settle, in reverse order, exactly once.
 
-        What has to wait goes on in a task of its own: a client that leaves meanwhile changes nothing.
+        What has to wait goes on in a task of its own, which is returned: a client that leaves meanwhile
+        changes nothing.
         """
         if visit.settled:
-            return
+            return None
         visit.settled = True
-        left = visit.seen[:]
-        while left:
-            middleware = left.pop()
-            waiting = self._settle_one(middleware, ctx)
+        began = perf_counter()
+        for step in reversed(visit.seen):
+            if step.settle is None:
+                continue
+            try:
+                waiting = step.settle(ctx)
+            except Exception as bug:
+                self._not_settled(step, bug, ctx)
+                waiting = None
+            now = perf_counter()
+            watch = step.watch
+            watch.settled += 1
+            watch.settling += now - began
+            began = now
             if waiting is not None:
-                task = asyncio.ensure_future(
-                    self._settle_rest(middleware, waiting, ctx, visit, left)
-                )
+                left = visit.seen[: visit.seen.index(step)]
+                task = asyncio.ensure_future(self._settle_rest(step, waiting, ctx, visit, left))
                 self._departure.settle(task)
-                await asyncio.shield(task)
-                return
+                return asyncio.shield(task)
         self._close(ctx, visit)
+        return None
 
     async def _settle_left(self, ctx: RequestContext, reply: Reply, visit: Visit) -> None:
         """Settle a request whose client has left, as soon as its engine has said what it has cost."""
@@ -284,45 +307,48 @@ class Pipeline:
             if spent.completion_tokens and not spent.prompt_tokens:
                 spent.prompt_tokens = ctx.prompt_estimate  # its engine does not tell
             ctx.usage = spent
-        await self._settle(ctx, visit)
+        if waiting := self._settle(ctx, visit):
+            await waiting
 
     async def _settle_rest(
         self,
-        middleware: Middleware,
+        step: Step,
         waiting: Awaitable[None] | None,
         ctx: RequestContext,
         visit: Visit,
-        left: list[Middleware],
+        left: list[Step],
     ) -> None:
+        """Wait until a step has settled, then let those that are left settle."""
         while True:
-            if waiting is not None:
-                began = perf_counter()
-                try:
+            began = perf_counter()
+            try:
+                if waiting is not None:
                     await waiting
-                except Exception as bug:
-                    self._not_settled(middleware, bug, ctx)
-                self.watches[middleware].settling += perf_counter() - began
+            except Exception as bug:
+                self._not_settled(step, bug, ctx)
+            step.watch.settling += perf_counter() - began
             if not left:
                 break
-            middleware = left.pop()
-            waiting = self._settle_one(middleware, ctx)
+            step = left.pop()
+            waiting = self._settle_one(step, ctx)
         self._close(ctx, visit)
 
-    def _settle_one(self, middleware: Middleware, ctx: RequestContext) -> Awaitable[None] | None:
+    def _settle_one(self, step: Step, ctx: RequestContext) -> Awaitable[None] | None:
+        if step.settle is None:
+            return None
         began = perf_counter()
         try:
-            return middleware.on_finally(ctx)
+            return step.settle(ctx)
         except Exception as bug:
-            self._not_settled(middleware, bug, ctx)
+            self._not_settled(step, bug, ctx)
             return None
         finally:
-            watch = self.watches[middleware]
-            watch.settled += 1
-            watch.settling += perf_counter() - began
+            step.watch.settled += 1
+            step.watch.settling += perf_counter() - began
 
-    def _not_settled(self, middleware: Middleware, bug: Exception, ctx: RequestContext) -> None:
-        log.error(_NOT_SETTLED, middleware.name, ctx.request_id, exc_info=bug)
-        self.watches[middleware].failures += 1
+    def _not_settled(self, step: Step, bug: Exception, ctx: RequestContext) -> None:
+        log.error(_NOT_SETTLED, step.middleware.name, ctx.request_id, exc_info=bug)
+        step.watch.failures += 1
 
     def _close(self, ctx: RequestContext, visit: Visit) -> None:
         """Take down a request that has been settled."""
@@ -342,7 +368,8 @@ class Pipeline:
             self._tell_released(ctx, visit, seconds)
 
     def _tell_released(self, ctx: RequestContext, visit: Visit, seconds: float) -> None:
-        for middleware in visit.seen:
+        for step in visit.seen:
+            middleware = step.middleware
             try:
                 middleware.on_released(ctx, seconds)
             except Exception:
@@ -364,7 +391,3 @@ class Pipeline:
             timeout: Seconds that it may take.
         """
         return await self._departure.drain(timeout)
-
-
-def _of(phase: Phase, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
-    return tuple(one for one in middleware if one.phase is phase)

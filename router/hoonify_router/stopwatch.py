@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from hoonify_router.api import Middleware, MiddlewareTime
 
@@ -43,11 +43,6 @@ class Stopwatch:
 
 
 Stopwatches = dict[Middleware, Stopwatch]
-
-
-def stopwatches(middleware: Iterable[Middleware]) -> Stopwatches:
-    """Return one for each."""
-    return {one: Stopwatch() for one in middleware}
 
 
 def read(watches: Stopwatches) -> Iterator[MiddlewareTime]:

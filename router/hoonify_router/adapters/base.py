@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from hoonify_router.answer import Answer
 from hoonify_router.reply import Call
 from hoonify_router.types import Health, HomeView, InferenceRequest, Usage
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     """One request for one home.
 
     Args:

@@ -47,8 +47,7 @@ class Principal:
     owner: str = ""
 
 
-@dataclass(slots=True)
-class HomeCall:
+class HomeCall(Struct):
     """One home that was asked for a request; times are ``time.perf_counter()`` seconds.
 
     Args:
@@ -66,8 +65,7 @@ class HomeCall:
     error: RouterError | None = None
 
 
-@dataclass(slots=True)
-class RequestContext:
+class RequestContext(Struct):
     """One request on its way through the router; middleware reads it and leaves its own in ``state``.
 
     Times are ``time.perf_counter()`` seconds. ``headers`` has lower-case names. ``request`` is the parsed
@@ -94,10 +92,10 @@ class RequestContext:
     finish_reason: str | None = None
     usage: Usage | None = None
     first_token_at: float | None = None
-    response_headers: dict[str, str] = field(default_factory=dict)
-    state: dict[str, Any] = field(default_factory=dict)
-    calls: list[HomeCall] = field(default_factory=list)
-    outgoing_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = {}  # of this request alone: a Struct copies its defaults
+    state: dict[str, Any] = {}
+    calls: list[HomeCall] = []
+    outgoing_headers: dict[str, str] = {}
 
 
 class Middleware:
