@@ -14,7 +14,7 @@ from sanic.server.protocols.http_protocol import HttpProtocol
 
 from hoonify_router.gateway import Gateway
 from hoonify_router.reply import Reply
-from hoonify_router.short_way import PATH, PlainChat, read_plain_chat
+from hoonify_router.short_way import PATH, Memory, PlainChat, read_plain_chat
 
 LINGER = 5.0
 """Seconds that a client has to read a refusal that came while it was still sending."""
@@ -33,7 +33,7 @@ class ClientProtocol(HttpProtocol):
     meanwhile; so what comes after such a chat is kept from it until the answer is out.
     """
 
-    __slots__ = ("_conversation", "_goodbye", "_held", "_short", "reply")
+    __slots__ = ("_conversation", "_goodbye", "_held", "_memory", "_short", "reply")
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -43,6 +43,7 @@ class ClientProtocol(HttpProtocol):
         self._http: Any = None
         self._short: asyncio.Task[None] | None = None
         self._held = b""
+        self._memory = Memory()
 
     def _setup_connection(self, *args: Any, **more: Any) -> None:
         super()._setup_connection(*args, **more)  # type: ignore[no-untyped-call]
@@ -82,7 +83,7 @@ class ClientProtocol(HttpProtocol):
             return
         http = self._http
         if http is not None and http.stage is Stage.IDLE and not self.recv_buffer:
-            chat = read_plain_chat(data, http.HEADER_MAX_SIZE, self.request_max_size)
+            chat = read_plain_chat(data, http.HEADER_MAX_SIZE, self.request_max_size, self._memory)
             if chat is not None:
                 self._short = self.loop.create_task(self._answer(chat))
                 return

@@ -26,6 +26,7 @@ _STREAM_HEAD = (
 NO_USE = 600.0
 """Seconds to a retry from which on clients are told not to try again by themselves."""
 
+_line_of = "%s: %s\r\n".__mod__
 _LINE_ENDS = str.maketrans("", "", "\r\n\0")
 
 
@@ -165,7 +166,7 @@ class Reply:
         return head.encode("latin-1", "replace")
 
     def _rest_of_head(self) -> str:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in self._headers.items()])
+        lines = "".join(map(_line_of, self._headers.items()))
         if lines.count("\n") != len(self._headers) or lines.count("\r") != len(self._headers):
             lines = "".join(
                 [

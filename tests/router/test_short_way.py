@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hoonify_router.short_way import read_plain_chat
+from hoonify_router.short_way import Memory, read_plain_chat
 
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
 PLAIN = LINE + b"Host: x\r\nContent-Type:  application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def read(data: bytes) -> tuple[dict[str, str], bytes] | None:
-    return read_plain_chat(data, 8192, 1000)
+    return read_plain_chat(data, 8192, 1000, Memory())
 
 
 def test_a_plain_chat_is_read() -> None:
@@ -61,3 +61,32 @@ def test_a_connection_may_say_that_it_stays() -> None:
 def test_whatever_is_unusual_is_left_to_sanic(data: bytes) -> None:
     """Torn, pipelined, chunked, too large or odd."""
     assert read(data) is None
+
+
+AGAIN = [
+    PLAIN,
+    PLAIN.replace(b"2\r\n\r\n{}", b"11\r\n\r\n" + b"x" * 11),
+    PLAIN.replace(b"2\r\n\r\n{}", b"0\r\n\r\n"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"002\r\n\r\n{}"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"3\r\n\r\n{}"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"+2\r\n\r\n{}"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"\r\n\r\n{}"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"2\r\nX-More: 1\r\n\r\n{}"),
+    PLAIN.replace(b"2\r\n\r\n{}", b"1001\r\n\r\n" + b" " * 1001),
+    PLAIN.replace(b"Host: x", b"Host: y"),
+    PLAIN.replace(b"Host: x", b"Expect: 100-continue"),
+    PLAIN.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 2"),
+    PLAIN + PLAIN,
+    PLAIN[:-1],
+    PLAIN[:30],
+    b"",
+]
+
+
+@pytest.mark.parametrize("first", AGAIN)
+@pytest.mark.parametrize("second", AGAIN)
+def test_what_a_connection_sent_before_changes_nothing(first: bytes, second: bytes) -> None:
+    """A head that is known from the last request is read as if it had come for the first time."""
+    memory = Memory()
+    read_plain_chat(first, 8192, 1000, memory)
+    assert read_plain_chat(second, 8192, 1000, memory) == read(second)

@@ -13,6 +13,8 @@ _FIELD = re.compile(
     rb"\r\n(content-length|transfer-encoding|connection|content-type|retry-after):[ \t]*([^\r\n]*)",
     re.IGNORECASE,
 )
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)\r\n", re.IGNORECASE)
+_MOST_DIGITS = 15
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
@@ -34,15 +36,30 @@ class ProtocolError(Exception):
 class ResponseReader:
     """Reads one answer after the other; ``start`` begins the next.
 
+    The head of a good answer most often differs from that of the last one in its length alone: what was read of
+    the one is then true of the other.
+
     Attributes:
         status: Of the answer, once its head is there; 0 before.
         headers: Those that matter here, with lower-case names; of two the last counts.
         reusable: Whether the connection may carry another request when the answer is done.
     """
 
-    __slots__ = ("_buffer", "_left", "_state", "headers", "reusable", "status")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_buffer",
+        "_known",
+        "_left",
+        "_state",
+        "headers",
+        "reusable",
+        "status",
+    )
 
     def __init__(self) -> None:
+        self._before = self._after = b""
+        self._known: dict[bytes, bytes] = {}
         self.start()
 
     def start(self) -> None:
@@ -72,6 +89,11 @@ class ResponseReader:
         """
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
+        if self._before and self._state == _HEAD and data.startswith(self._before):
+            place = len(self._before)
+            end = data.find(b"\r\n", place, place + _MOST_DIGITS)
+            if end > place and data.startswith(self._after, end) and data[place:end].isdigit():
+                return self._read_known(data[place:end], data[end + len(self._after) :])
         while self._state == _HEAD:
             end = data.find(b"\r\n\r\n")
             if end < 0:
@@ -80,6 +102,8 @@ class ResponseReader:
                 self._buffer = data
                 return b""
             self._read_head(data[:end])
+            if self._state == _SIZED and self.status == 200 and self.reusable:
+                self._remember(data[: end + 4])
             data = data[end + 4 :]
         if self._state >= _CHUNK_SIZE:
             return self._read_chunked(data)
@@ -145,6 +169,20 @@ class ResponseReader:
         else:
             self.reusable = False
             self._state = _UNTIL_CLOSE
+
+    def _remember(self, head: bytes) -> None:
+        named = _LENGTH.search(head)
+        if named is not None and head.lower().count(b"content-length") == 1:
+            self._before, self._after = head[: named.start(1)], head[named.end(1) :]
+            self._known = self.headers
+
+    def _read_known(self, length: bytes, rest: bytes) -> bytes:
+        self.status = 200
+        self.headers = headers = self._known.copy()
+        headers[b"content-length"] = length
+        self._left = int(length)
+        self._state = _SIZED if self._left else _DONE
+        return self._read_sized(rest)
 
     def _read_headers(self, block: bytes) -> dict[bytes, bytes]:
         headers: dict[bytes, bytes] = {}

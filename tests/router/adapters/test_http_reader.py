@@ -154,3 +154,40 @@ def test_only_the_headers_that_matter_are_kept() -> None:
         b"content-type": b"text/plain",
         b"content-length": b"0",
     }
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\n{}"
+AGAIN = [
+    WHOLE,
+    WHOLE.replace(b"2\r\nContent-Type", b"11\r\nContent-Type").replace(b"{}", b"x" * 11),
+    WHOLE.replace(b"2\r\nContent-Type", b"0\r\nContent-Type").replace(b"{}", b""),
+    WHOLE.replace(b"2\r\nContent-Type", b"5\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"1\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"2\r\nContent-Length: 2\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"3\r\nContent-Length: 2\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"x\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"\r\nContent-Type"),
+    WHOLE.replace(b"2\r\nContent-Type", b"2\r\nConnection: close\r\nContent-Type"),
+    WHOLE.replace(b"200 OK", b"503 Busy"),
+    b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+]
+
+
+def result(reader: ResponseReader, data: bytes) -> tuple[object, ...]:
+    """Return what a reader makes of an answer."""
+    reader.start()
+    try:
+        body = reader.feed(data)
+    except ProtocolError as error:
+        return (str(error),)
+    return body, reader.status, reader.headers, reader.reusable, reader.done
+
+
+@pytest.mark.parametrize("first", AGAIN)
+@pytest.mark.parametrize("second", AGAIN)
+def test_what_came_before_changes_nothing(first: bytes, second: bytes) -> None:
+    """A head that is known from the last answer is read as if it had come for the first time."""
+    reader = ResponseReader()
+    result(reader, first)
+    assert result(reader, second) == result(ResponseReader(), second)
