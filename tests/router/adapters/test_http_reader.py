@@ -156,20 +156,20 @@ def test_only_the_headers_that_matter_are_kept() -> None:
     }
 
 
-WHOLE = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\n{}"
+ANSWER = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\n{}"
 AGAIN = [
-    WHOLE,
-    WHOLE.replace(b"2\r\nContent-Type", b"11\r\nContent-Type").replace(b"{}", b"x" * 11),
-    WHOLE.replace(b"2\r\nContent-Type", b"0\r\nContent-Type").replace(b"{}", b""),
-    WHOLE.replace(b"2\r\nContent-Type", b"5\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"1\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"2\r\nContent-Length: 2\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"3\r\nContent-Length: 2\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"x\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"\r\nContent-Type"),
-    WHOLE.replace(b"2\r\nContent-Type", b"2\r\nConnection: close\r\nContent-Type"),
-    WHOLE.replace(b"200 OK", b"503 Busy"),
-    b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE,
+    ANSWER,
+    ANSWER.replace(b"2\r\nContent-Type", b"11\r\nContent-Type").replace(b"{}", b"x" * 11),
+    ANSWER.replace(b"2\r\nContent-Type", b"0\r\nContent-Type").replace(b"{}", b""),
+    ANSWER.replace(b"2\r\nContent-Type", b"5\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"1\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"2\r\nContent-Length: 2\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"3\r\nContent-Length: 2\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"x\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"\r\nContent-Type"),
+    ANSWER.replace(b"2\r\nContent-Type", b"2\r\nConnection: close\r\nContent-Type"),
+    ANSWER.replace(b"200 OK", b"503 Busy"),
+    b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER,
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
 ]
 
