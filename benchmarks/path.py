@@ -68,7 +68,9 @@ def answer_bytes(tokens: int) -> list[bytes]:
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
             % (len(body), body)
         ]
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
     chunk = b"%x\r\n%b\r\n" % (len(_PIECE), _PIECE)
     end = (
         b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"mock",'
@@ -139,7 +141,7 @@ class ToHome(Transport):
             asyncio.get_running_loop().call_soon(self.connection.data_received, part)
 
 
-class Path_(Entry):
+class Way(Entry):
     """One gateway, its client and its home."""
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
@@ -209,7 +211,7 @@ async def run(given: argparse.Namespace) -> None:
         entries = {"bare": (), "full": FULL}
         if given.entry:
             entries = {given.entry: entries[given.entry]}
-        ways = {name: Path_(names, Path(folder) / name) for name, names in entries.items()}
+        ways = {name: Way(names, Path(folder) / name) for name, names in entries.items()}
         for way in ways.values():
             await way.gateway.start()
             way.connect()
