@@ -24,7 +24,6 @@ from typing import Any
 
 import uvloop
 from sanic import Sanic
-from sanic.server.protocols.http_protocol import HttpProtocol
 
 from benchmarks.pipeline import FULL, HEADERS, MODEL, Entry
 from hoonify_router.adapters.server import ServerAdapter
@@ -176,7 +175,7 @@ class Way(Entry):
         app.ctx.gateway = self.gateway
         app.signalize(allow_fail_builtin=False)
         loop = asyncio.get_running_loop()
-        self.protocol: HttpProtocol = ClientProtocol(
+        self.protocol: Any = ClientProtocol(  # Sanic has no types
             loop=loop, app=app, connections=set(), state={}, unix=None
         )
         self.protocol.connection_made(self.client)
