@@ -178,7 +178,7 @@ class Way(Entry):
         self.protocol: Any = ClientProtocol(  # Sanic has no types
             loop=loop, app=app, connections=set(), state={}, unix=None
         )
-        self.protocol.connection_made(self.client)
+        self.protocol.connection_made(self.client)  # type: ignore[no-untyped-call]
 
     async def measure_path(self, requests: int, data: bytes, parts: Sequence[bytes]) -> float:
         """Return the microseconds per request."""
