@@ -139,6 +139,14 @@ class Catalog:
         hint = f" Did you mean {_either(close)}?" if close else " GET /v1/models lists them all."
         raise ModelNotFound(f"The model '{model_id[:200]}' does not exist.{hint}", param="model")
 
+    def pick(
+        self, model: Model, ctx: RequestContext, request: InferenceRequest, tried: Collection[str]
+    ) -> Place | None:
+        """Return the place that shall be asked next, if one may be asked at once; fails as ``choose`` does."""
+        if not self._told.is_set():
+            return None
+        return self.resolve(model.id).pick(ctx, request, tried)
+
     async def choose(
         self,
         model: Model,

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from functools import lru_cache
 from typing import Literal, TextIO
 
 import msgspec
@@ -27,6 +28,7 @@ _ACCESS = "hoonify_router.access"
 _access = logging.getLogger(_ACCESS)
 _log = logging.getLogger(__name__)
 _LONGEST_PROMPT = 20_000
+_KNOWN_WORDS = 256  # paths and models whose plain form is kept
 _CHATTER = ("asyncio", "sanic", "sanic.access", "sanic.root", "sanic.server")
 
 
@@ -183,6 +185,7 @@ class AccessLog:
         self._as_json = log_style() == "json"
         self._prompts = prompts_wanted()
         self._encoder = msgspec.json.Encoder()
+        self._plain = lru_cache(_KNOWN_WORDS)(_plain)
 
     def note(self, ctx: RequestContext) -> None:
         """Take down a request that has been settled."""
@@ -196,11 +199,11 @@ class AccessLog:
             _ACCESS,
             ctx.request_id,
             ctx.method,
-            _plain(ctx.path),
+            self._plain(ctx.path),
             ctx.status,
             round((time.perf_counter() - began) * 1000, 3),
             "" if ctx.principal is None else ctx.principal.id,
-            "" if request is None else _plain(request.model),
+            "" if request is None else self._plain(request.model),
             "" if home is None else home.id,
             "" if error is None else error.code,
             request is not None and request.streams,

@@ -141,10 +141,12 @@ class Serving:
         """Ask one home after the other, while the client has not read anything real."""
         failure: RouterError | None = None
         tried: list[str] = []
-        for candidate in self._line_up(model, ctx):
+        for candidate in self._line_up(model, ctx) if model.config.fallback else (model,):
             while len(tried) < model.config.attempts:
                 try:
-                    place = await self._catalog.choose(candidate, ctx, request, tried)
+                    place = self._catalog.pick(candidate, ctx, request, tried)
+                    if place is None:
+                        place = await self._catalog.choose(candidate, ctx, request, tried)
                 except ModelUnavailable as error:
                     failure = failure or error
                     break

@@ -52,6 +52,7 @@ class MetricsMiddleware(Middleware):
         self._models = models
         self._clock = clock
         self._cells: dict[tuple[object, ...], Cells] = {}
+        self._flights: dict[str, Cells] = {}
         self._histograms: dict[tuple[object, ...], Histogram] = {}
         self._rows: dict[tuple[object, ...], _Row] = {}
         self._calls: dict[tuple[object, ...], Histogram] = {}
@@ -61,6 +62,7 @@ class MetricsMiddleware(Middleware):
     def reload(self, settings: Any, context: PluginContext) -> None:
         """Know the new catalog."""
         self._models = frozenset(context.current.config.models)
+        self._flights.clear()
 
     async def startup(self) -> None:
         """Begin to watch this gateway."""
@@ -73,8 +75,13 @@ class MetricsMiddleware(Middleware):
 
     def on_request(self, ctx: RequestContext) -> None:
         """Count it in."""
-        if ctx.request is not None:
-            cells = self._one(told.IN_FLIGHT, self._model(ctx.request))
+        request = ctx.request
+        if request is not None:
+            cells = self._flights.get(request.model)
+            if cells is None:
+                cells = self._one(told.IN_FLIGHT, self._model(request))
+                if request.model in self._models:
+                    self._flights[request.model] = cells
             ctx.state[_FLIGHT] = cells
             cells[0] += 1.0
 
@@ -101,7 +108,12 @@ class MetricsMiddleware(Middleware):
         row.seconds.observe(seconds)
         if row.refusals is not None:
             row.refusals[0] += 1.0
-        if ctx.calls:
+        calls = ctx.calls
+        if row.call is not None and len(calls) == 1 and calls[0].home is home:
+            assert row.attempts is not None
+            row.attempts[0] += 1.0
+            row.call.observe(calls[0].ended - calls[0].started)
+        elif calls:
             self._count_calls(ctx, model)
         if request.streams and (ctx.status == 200 or isinstance(error, Cancelled)):
             self._one(told.STREAM_ENDINGS, model, _ending(ctx))[0] += 1.0
@@ -130,7 +142,7 @@ class MetricsMiddleware(Middleware):
             if series is None:
                 operation = OPERATIONS[ctx.request.task], model, home.backend
                 code = "" if error is None else type(error).code
-                series = Histogram(self._board, told.CALL, *operation, home.id, code)
+                series = self._histogram(told.CALL, *operation, home.id, code)
                 self._calls[key] = series
             series.observe(call.ended - call.started)
             if error is None:
@@ -143,11 +155,16 @@ class MetricsMiddleware(Middleware):
     def _make_row(self, ctx: RequestContext, model: str, place: str, backend: str) -> _Row:
         assert ctx.request is not None
         code = "" if ctx.error is None else type(ctx.error).code
-        return _Row(
+        operation = OPERATIONS[ctx.request.task], model, backend
+        row = _Row(
             self._one(told.REQUESTS, model, place, _status(ctx), code),
             self._one(told.REFUSALS, model, code) if ctx.status == 429 else None,
-            self._histogram(told.REQUEST, OPERATIONS[ctx.request.task], model, backend, code),
+            self._histogram(told.REQUEST, *operation, code),
         )
+        if ctx.error is None and ctx.home is not None:
+            row.attempts = self._one(told.ATTEMPTS, model, place)
+            row.call = self._histogram(told.CALL, *operation, place, "")
+        return row
 
     def _make_tokens(self, task: Task, model: str, backend: str) -> _Tokens:
         operation = OPERATIONS[task], model, backend
@@ -181,15 +198,20 @@ class MetricsMiddleware(Middleware):
 
 
 class _Row:
-    """What requests of one kind and one end are counted in, found once for all of them."""
+    """What requests of one kind and one end are counted in, found once for all of them.
 
-    __slots__ = ("refusals", "requests", "seconds", "tokens")
+    ``attempts`` and ``call`` are those of the home, where a good end tells that the only one that was asked was good.
+    """
+
+    __slots__ = ("attempts", "call", "refusals", "requests", "seconds", "tokens")
 
     def __init__(self, requests: Cells, refusals: Cells | None, seconds: Histogram) -> None:
         self.requests = requests
         self.refusals = refusals
         self.seconds = seconds
         self.tokens: _Tokens | None = None
+        self.attempts: Cells | None = None
+        self.call: Histogram | None = None
 
 
 class _Tokens:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from hoonify_plugins.rate_limits.estimate import answer_tokens
 from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, Ledger, Verdict, scope_tag
@@ -22,7 +23,7 @@ _CLOSED = Charge(scope_tag("", "closed"), Limits(requests_per_minute=0))
 _PER_MINUTE = "{what} per minute: your plan allows {limit}. Please try again in {seconds} s."
 
 
-class Reservation(NamedTuple):
+class Reservation(Struct):
     """What was reserved for a request."""
 
     charges: Sequence[Charge]
@@ -171,10 +172,11 @@ class RateLimits(Middleware):
         reservation: Reservation | None = ctx.state.pop(NAME, None)
         if reservation is None or self._ledger is None:
             return None
-        charges, window, tokens = reservation
         usage = ctx.usage
         used = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
-        return self._ledger.settle(charges, window, tokens, used, self._clock())
+        return self._ledger.settle(
+            reservation.charges, reservation.window, reservation.tokens, used, self._clock()
+        )
 
     # ------------------------------------------------------------ plans and headers
 

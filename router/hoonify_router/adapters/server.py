@@ -7,7 +7,6 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 
 import msgspec
 
@@ -34,7 +33,6 @@ from hoonify_router.types import Health, HomeView, Task
 
 log = logging.getLogger(__name__)
 
-_NO_FLOORS: Mapping[str, float] = MappingProxyType({})
 _LINE_ENDS = str.maketrans("", "", "\r\n\0")
 _ABORT_TIMEOUT = 10.0
 MAX_ERROR_BYTES = 64 * 1024
@@ -221,10 +219,11 @@ class ServerAdapter(Adapter):
         more: dict[str, str | float] = {}
         if abort is not None:  # a client's own request ID need not be unique
             more[abort.field] = uuid.uuid4().hex
-        for name, least in self._floors.get(home.backend, _NO_FLOORS).items():
-            told = getattr(job.request, name, None)
-            if told is not None and told < least:
-                more[name] = least
+        if home.backend in self._floors:
+            for name, least in self._floors[home.backend].items():
+                told = getattr(job.request, name, None)
+                if told is not None and told < least:
+                    more[name] = least
         body = request_body(job.request, job.body, home.served_name, more)
         head = b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target.heads[job.request.task],
