@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from tests.servers import Redis, redis
@@ -32,7 +33,8 @@ async def ledgers(
     server: Any, count: int = 1, when_away: Any = "fail_open"
 ) -> AsyncIterator[list[RedisLedger]]:
     """Ledgers of several gateways on an empty Redis."""
-    made = [RedisLedger(server.url, when_away, log) for _ in range(count)]
+    with mock.patch.object(redis_ledger, "_TIMEOUT", 30.0):  # a busy machine is no dead Redis
+        made = [RedisLedger(server.url, when_away, log) for _ in range(count)]
     await made[0]._redis.flushall()
     try:
         yield made
