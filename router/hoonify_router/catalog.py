@@ -143,9 +143,8 @@ class Catalog:
         self, model: Model, ctx: RequestContext, request: InferenceRequest, tried: Collection[str]
     ) -> Place | None:
         """Return the place that shall be asked next, if one may be asked at once; fails as ``choose`` does."""
-        if not self._told.is_set():
-            return None
-        return self.resolve(model.id).pick(ctx, request, tried)
+        told = self._told.is_set()
+        return self.resolve(model.id).pick(ctx, request, tried) if told else None
 
     async def choose(
         self,
@@ -156,11 +155,7 @@ class Catalog:
     ) -> Place:
         """Return the place that shall be asked next for a model.
 
-        Args:
-            model: The model.
-            ctx: The request on its way.
-            request: What is asked.
-            tried: Keys of the homes that have been asked already.
+        Args: as ``Model.pick`` has them.
 
         Raises:
             ModelNotFound: The model has gone since the request came.
