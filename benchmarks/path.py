@@ -1,13 +1,15 @@
 """What a request costs in Python: from the bytes of a client's socket to the bytes of its answer, without sockets.
 
-    .venv/bin/python -m benchmarks.path [--requests 2000] [--rounds 15] [--streams]
+    .venv/bin/python -m benchmarks.path [--requests 200] [--rounds 60] [--kind request] [--entry full]
+    .venv/bin/python -m benchmarks.path --steps 40
 
 One gateway with the whole pipeline is put together in this process; its client's connection and its connection to a
 home are the real ones, but for transports that hand bytes over at once. So what is measured is what the router itself does,
 by the clock of the gateway's thread, and nothing of the kernel, of which a change of the code changes nothing either.
 Bare and full run in every round, so that a busy machine slows both alike; each one's best round is shown.
 
-For a count that no neighbour disturbs: ``valgrind --tool=callgrind`` around ``--requests N --rounds 1 --entry full``.
+``--steps`` counts the interpreter's steps instead, by function: the same on every machine, whatever else runs there.
+They are not all alike, and what C does in between is not counted; but what takes less of them is quicker.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import argparse
 import asyncio
 import gc
 import json
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import uvloop
@@ -83,6 +88,15 @@ def answer_bytes(tokens: int) -> list[bytes]:
         *[chunk] * (tokens - 1),
         b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end),
     ]
+
+
+KINDS = {
+    "request": (request_bytes(False, 18), answer_bytes(0)),
+    "32 KB prompt": (request_bytes(False, 32_000), answer_bytes(0)),
+    "stream start": (request_bytes(True, 18), answer_bytes(1)),
+    "stream of 101": (request_bytes(True, 18), answer_bytes(101)),
+}
+ENTRIES: dict[str, Sequence[str]] = {"bare": (), "full": FULL}
 
 
 class Transport(asyncio.Transport):
@@ -168,8 +182,9 @@ class Way(Entry):
         pool.keep(connection)
         self.client = ToClient()
 
-    def connect(self) -> None:
-        """Let the client connect."""
+    async def begin(self) -> None:
+        """Start the gateway, and let the client connect."""
+        await self.gateway.start()
         Sanic.test_mode = True
         app = Sanic(f"bench-{id(self)}", configure_logging=False)
         app.ctx.gateway = self.gateway
@@ -179,6 +194,7 @@ class Way(Entry):
             loop=loop, app=app, connections=set(), state={}, unix=None
         )
         self.protocol.connection_made(self.client)  # type: ignore[no-untyped-call]
+        await asyncio.sleep(0.05)  # Sanic looks at its connection
 
     async def measure_path(self, requests: int, data: bytes, parts: Sequence[bytes]) -> float:
         """Return the microseconds per request."""
@@ -197,24 +213,72 @@ class Way(Entry):
         return (time.thread_time() - began) / requests * 1e6
 
 
+class Steps:
+    """Counts the interpreter's steps and the calls of Python functions.
+
+    Attributes:
+        steps: By function.
+        calls: By function.
+    """
+
+    def __init__(self) -> None:
+        self.steps: Counter[CodeType] = Counter()
+        self.calls: Counter[CodeType] = Counter()
+
+    def __enter__(self) -> Steps:
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _called(self, frame: FrameType, event: str, argument: Any) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self.calls[frame.f_code] += 1
+        return self._stepped
+
+    def _stepped(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            self.steps[frame.f_code] += 1
+        return self._stepped
+
+
+async def count_steps(names: Sequence[str], kind: str, requests: int = 20) -> Steps:
+    """Return the steps of ``requests`` requests of a kind, after as many that are not counted."""
+    data, parts = KINDS[kind]
+    with tempfile.TemporaryDirectory(prefix="hoonify-bench-") as folder:
+        way = Way(names, Path(folder) / "way")
+        await way.begin()
+        await way.measure_path(requests, data, parts)
+        with Steps() as steps:
+            await way.measure_path(requests, data, parts)
+        await way.gateway.stop()
+    return steps
+
+
+async def print_steps(given: argparse.Namespace) -> None:
+    """Count and print the functions that take most."""
+    requests = 20
+    entry, kind = given.entry or "full", given.kind or "request"
+    found = await count_steps(ENTRIES[entry], kind, requests)
+    total, calls = found.steps.total() / requests, found.calls.total() / requests
+    print(f"{kind}, {entry}: {total:.0f} steps and {calls:.0f} calls of functions a request")
+    for code, steps in found.steps.most_common(given.steps):
+        where = "/".join(Path(code.co_filename).parts[-2:])
+        print(f"{steps / requests:8.1f}  {code.co_qualname} ({where}:{code.co_firstlineno})")
+
+
 async def run(given: argparse.Namespace) -> None:
     """Measure and print."""
-    kinds = {
-        "request": (request_bytes(False, 18), answer_bytes(0)),
-        "32 KB prompt": (request_bytes(False, 32_000), answer_bytes(0)),
-        "stream start": (request_bytes(True, 18), answer_bytes(1)),
-        "stream of 101": (request_bytes(True, 18), answer_bytes(101)),
-    }
-    kinds = {name: kind for name, kind in kinds.items() if not given.kind or name == given.kind}
+    kinds = {name: kind for name, kind in KINDS.items() if given.kind in (None, name)}
     with tempfile.TemporaryDirectory(prefix="hoonify-bench-") as folder:
-        entries = {"bare": (), "full": FULL}
-        if given.entry:
-            entries = {given.entry: entries[given.entry]}
-        ways = {name: Way(names, Path(folder) / name) for name, names in entries.items()}
+        ways = {
+            name: Way(names, Path(folder) / name)
+            for name, names in ENTRIES.items()
+            if given.entry in (None, name)
+        }
         for way in ways.values():
-            await way.gateway.start()
-            way.connect()
-            await asyncio.sleep(0.05)  # Sanic looks at its connection
+            await way.begin()
         gc.collect()
         gc.freeze()  # as in a gateway
         gc.set_threshold(50_000)
@@ -235,12 +299,13 @@ async def run(given: argparse.Namespace) -> None:
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.path", description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000, help="in each measurement")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--entry", choices=("bare", "full"))
-    parser.add_argument("--kind")
+    parser.add_argument("--requests", type=int, default=200, help="in each measurement")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--entry", choices=tuple(ENTRIES))
+    parser.add_argument("--kind", choices=tuple(KINDS))
+    parser.add_argument("--steps", type=int, metavar="N", help="count steps, show N functions")
     given = parser.parse_args()
-    uvloop.run(run(given))
+    uvloop.run(run(given) if given.steps is None else print_steps(given))
     return 0
 
 
