@@ -196,6 +196,11 @@ class Way(Entry):
         self.protocol.connection_made(self.client)  # type: ignore[no-untyped-call]
         await asyncio.sleep(0.05)  # Sanic looks at its connection
 
+    async def end(self) -> None:
+        """Let the client leave, and stop the gateway."""
+        self.protocol.connection_lost(None)
+        await self.gateway.stop()
+
     async def measure_path(self, requests: int, data: bytes, parts: Sequence[bytes]) -> float:
         """Return the microseconds per request."""
         loop = asyncio.get_running_loop()
@@ -252,7 +257,7 @@ async def count_steps(names: Sequence[str], kind: str, requests: int = 20) -> St
         await way.measure_path(requests, data, parts)
         with Steps() as steps:
             await way.measure_path(requests, data, parts)
-        await way.gateway.stop()
+        await way.end()
     return steps
 
 
@@ -291,7 +296,7 @@ async def run(given: argparse.Namespace) -> None:
                     if number or given.rounds == 1:
                         best[kind, name] = min(best.get((kind, name), cost), cost)
         for way in ways.values():
-            await way.gateway.stop()
+            await way.end()
     for kind in kinds:
         print(f"{kind:<16}" + "".join(f"{name}: {best[kind, name]:7.1f}   " for name in ways))
 
