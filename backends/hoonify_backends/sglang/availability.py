@@ -18,6 +18,7 @@ from hoonify_backends.sglang.flags import (
     wrong_flag,
 )
 from hoonify_backends.sglang.memory import gpus_needed
+from hoonify_backends.sglang.model_folder import wrong_model
 from hoonify_backends.sglang.options import SGLangOptions
 from hoonify_router.api import HomeConfig, Unavailable
 
@@ -41,9 +42,10 @@ def _wrong_options(options: SGLangOptions, base_dir: Path) -> Unavailable | None
             "Its model is not named.", "options.model: name a folder or a repository"
         )
     folder = local_folder(options.model, base_dir)
-    if folder is not None and not (folder / "config.json").is_file():
-        told = "there is no such folder" if not folder.is_dir() else "it holds no config.json"
-        return Unavailable("Its model is not there.", f"options.model: {folder}: {told}")
+    if folder is not None:
+        dummy = "dummy" in options.extra_args  # of --load-format
+        if wrong := wrong_model(folder, dummy=dummy):
+            return wrong
     if options.node_rank != 0:
         told = "options.node_rank: only node 0 serves; `hoonify-router explain MODEL` shows the others' commands"
         return Unavailable("It is set up as a node that does not serve.", told)
