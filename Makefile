@@ -16,8 +16,9 @@ STALE := $(shell if [ -f $(DEFAULT) ] && { [ ! -x $(BIN)/python ] || ! grep -qxF
 
 # The Python that makes the environment; `make install PYTHON=python3.12` names another.
 PYTHON :=
-# Tests run on all cores, a file's tests on one; `make test PARALLEL=` runs them one after the other.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Tests run on all cores, a file's tests in one process, in the order that tests/conftest.py gives them; `make test PARALLEL=`
+# runs them one after the other.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Interpreters of engines' environments, with pytest in them, for `make test-gpu`.
 GPU_PYTHONS :=
 # What can tell whether compiled modules do the same; the supervisor and the commands have none.
