@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import alive, wait_until
+from .conftest import Router, alive, wait_until
 
 ECHO = """
 server: {port: 8000}
@@ -47,6 +47,19 @@ def ask(router: Any, count: int) -> str:
     """Return the answer to ``count`` words."""
     with router.post({"model": "parrot", "messages": words(count)}) as answer:
         return str(json.load(answer)["choices"][0]["message"]["content"])
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A router with two gateways and one engine, for tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "router.yaml").write_text(ECHO)
+    router = Router(folder / "router.yaml", folder, "--workers", "2")
+    try:
+        router.wait_ready()
+        yield router
+    finally:
+        router.clean_up()
 
 
 def test_a_killed_engine_ends_its_streams_with_an_error_and_comes_back(start_router: Any) -> None:
@@ -104,14 +117,12 @@ def test_sigkill_of_the_main_process_takes_the_rest_along(start_router: Any) -> 
     wait_until(lambda: not router.processes(), 60, "gateways and supervisor to go")
 
 
-def test_two_gateways_share_one_engine(start_router: Any) -> None:
+def test_two_gateways_share_one_engine(pair: Router) -> None:
     """With --workers 2 there is one engine, and many connections are all answered."""
-    router = start_router(ECHO, "--workers", "2")
-    router.wait_ready()
-    assert len(router.engines()) == 1
+    assert len(pair.engines()) == 1
     for _ in range(20):
-        assert ask(router, 2) == "w0 w1"
-    assert len(router.engines()) == 1
+        assert ask(pair, 2) == "w0 w1"
+    assert len(pair.engines()) == 1
 
 
 def connected(pid: int, port: int) -> int:
@@ -133,10 +144,9 @@ def gateways_of(router: Any) -> list[int]:
     return [pid for pid in router.processes() if connected(pid, router.port)]
 
 
-def test_idle_gateways_share_what_comes_at_once(start_router: Any) -> None:
+def test_idle_gateways_share_what_comes_at_once(pair: Router) -> None:
     """Neither of two takes all of a hundred connections."""
-    router = start_router(ECHO, "--workers", "2")
-    router.wait_ready()
+    router = pair
     with contextlib.ExitStack() as held:
         for _ in range(100):
             held.enter_context(socket.create_connection(("127.0.0.1", router.port)))
@@ -195,14 +205,13 @@ def test_a_misspelt_key_is_one_line_and_exit_2(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_2(start_router: Any, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_line_and_exit_2(pair: Router, tmp_path: Path) -> None:
     """Two routers on one port: the second one says so and leaves nothing."""
-    first = start_router(ECHO)
-    first.wait_ready()
+    (tmp_path / "router.yaml").write_text(ECHO)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "hoonify_router", "serve"),
-            *("--config", str(tmp_path / "router.yaml"), "--port", str(first.port)),
+            *("--config", str(tmp_path / "router.yaml"), "--port", str(pair.port)),
         ],
         capture_output=True,
         text=True,
@@ -210,7 +219,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_2(start_router: Any, tmp_path
         check=False,
     )
     assert done.returncode == 2
-    assert str(first.port) in done.stderr
+    assert str(pair.port) in done.stderr
     assert "Traceback" not in done.stderr
 
 
