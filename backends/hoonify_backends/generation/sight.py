@@ -88,8 +88,11 @@ class Sight:
                 async with self._decoding:
                     pixels = await asyncio.to_thread(decode, image, self._pixels)
                 seen = await call(lambda pixels=pixels: self._tower.look(pixels))  # type: ignore[misc]
-                seen = self._known.setdefault(image.digest, seen)  # another may have been quicker
-                self._room -= seen.size
+                if image.digest in self._known:  # another was quicker
+                    seen = self._known[image.digest]
+                else:
+                    self._known[image.digest] = seen
+                    self._room -= seen.size
             self._known.move_to_end(image.digest)
             found.append(seen)
         while self._room < 0 and self._known:

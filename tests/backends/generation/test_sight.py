@@ -70,6 +70,17 @@ async def test_the_one_image_asked_for_at_the_same_time_has_the_same_tokens() ->
     assert len({tuple(image.tokens(0)) for [image] in seen}) == 1
 
 
+async def test_what_is_remembered_once_is_counted_once() -> None:
+    """However many have looked at it at the same time: later images find room."""
+    tower = Tower()
+    sight = Sight(tower, images=8, pixels=10**6, remembered=250)
+    await asyncio.gather(*(look(sight, plain("red")) for _ in range(4)))
+    for color in ("blue", "red", "blue"):
+        await look(sight, plain(color))
+    assert tower.looked[-1] == (0, 0, 255)
+    assert tower.looked.count((0, 0, 255)) == 1
+
+
 async def test_memory_has_an_end() -> None:
     """What was not asked for the longest is forgotten first."""
     tower = Tower()

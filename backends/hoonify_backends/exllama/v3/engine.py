@@ -91,7 +91,9 @@ class ExLlamaV3Engine(ExllamaEngine):
         """
         first = next((place for place, size in enumerate(options.gpu_split or ()) if size), 0)
         loaded(0, 1)  # the engine tells nothing of a load onto one GPU
-        tower.load(device=f"cuda:{first}")
+        import torch
+
+        tower.load(device=torch.device("cuda", first))
         loaded(1, 1)
 
     def require_gpu(self) -> None:
