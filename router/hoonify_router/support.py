@@ -127,6 +127,7 @@ class Support:
     Attributes:
         tasks: What the home may be asked for.
         parameters: Request fields that have an effect there; ``None`` if it decides itself.
+        images: Whether images go there.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Support:
         self.tasks = tasks
         self.parameters = parameters
         self._model = model
-        self._images = images
+        self.images = images
         self._fields = {kind: _Fields(kind, parameters) for kind in _KINDS if kind.task in tasks}
 
     def check(self, request: InferenceRequest) -> None:
@@ -179,7 +180,7 @@ class Support:
         for place, part in enumerate(parts):
             kind = type(part)
             if kind is ImagePart:
-                if not self._images:
+                if not self.images:
                     param = f"messages[{number}].content[{place}]"
                     self._refuse(param, f"the model '{self._model}' takes no images")
             elif kind is AudioPart or kind is FilePart:

@@ -41,16 +41,19 @@ async def show_model(request: Request, model_id: str) -> HTTPResponse:
 def model_object(model: Model) -> dict[str, Any]:
     """Return OpenAI's model object, and what else the catalog knows of the model."""
     config = model.config
+    supports = [model.supports[home.id] for home in model.homes if home.id in model.supports]
+    modalities = {"text", *config.modalities}
+    if supports and not any(one.images for one in supports):  # whatever the catalog says
+        modalities.discard("image")
     told: dict[str, Any] = {
         "id": model.id,
         "object": "model",
         "created": config.created,
         "owned_by": config.provider,
         "context_length": config.context_length,
-        "modalities": sorted({"text", *config.modalities}, reverse=True),
+        "modalities": sorted(modalities, reverse=True),
         "state": model.state,
     }
-    supports = [model.supports[home.id] for home in model.homes if home.id in model.supports]
     if tasks := {task for one in supports for task in one.tasks}:
         told["tasks"] = sorted(tasks)
     honoured = [one.parameters for one in supports if one.parameters is not None]

@@ -84,6 +84,23 @@ async def test_a_model_tells_what_it_is_for(open_up: OpenDoor) -> None:
     assert "parameters" not in told, "one home decides itself"
 
 
+@pytest.mark.parametrize(
+    ("engines", "modalities"),
+    [([True], ["text", "image"]), ([False], ["text"]), ([False, None], ["text", "image"])],
+)
+async def test_a_model_whose_homes_see_nothing_says_so(
+    open_up: OpenDoor, engines: list[bool | None], modalities: list[str]
+) -> None:
+    """Though the catalog says that it takes images."""
+    homes = [
+        home(id=f"parrot/{place}", capabilities=Capabilities(frozenset(), 4096, images=sees))
+        for place, sees in enumerate(engines)
+    ]
+    door = await open_up(homes=homes, settings=SETTINGS)
+    _, _, told = await door.get("/v1/models/parrot")
+    assert told["modalities"] == modalities
+
+
 @pytest.mark.parametrize("model_id", ["parrot", "org/crow"])
 async def test_the_sdk_retrieves_a_model(open_up: OpenDoor, model_id: str) -> None:
     """Also one with a slash in its name, however the client writes it."""
