@@ -17,7 +17,7 @@ from hoonify_backends.onnxruntime.model import OnnxModel
 from hoonify_backends.onnxruntime.model_folder import ModelFolder, read_model_folder
 from hoonify_backends.onnxruntime.options import OnnxOptions
 from hoonify_backends.onnxruntime.providers import cuda_settings, device_name
-from hoonify_backends.onnxruntime.sessions import open_session
+from hoonify_backends.onnxruntime.sessions import open_session, thread_count
 from hoonify_router.errors import ModelUnavailable
 
 _SMALL = 16 * 1024**2  # bytes of weights that may be in memory twice
@@ -87,7 +87,7 @@ def load_model(
     on_gpu = provider != "CPUExecutionProvider"
     weights = sum(file.stat().st_size for file in folder.path.glob(f"{folder.graph.name}*"))
     lone = graph
-    if not on_gpu and weights <= _SMALL and options.threads != 1:
+    if not on_gpu and weights <= _SMALL and thread_count(options.threads) > 1:
         session, _ = open_session(folder.graph, log, provider="cpu", threads=1)
         lone = Graph(session, facts.decoder)
     layout = KVLayout(

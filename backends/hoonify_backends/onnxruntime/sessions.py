@@ -80,15 +80,20 @@ def session_settings(threads: int | None, *, spinning: bool) -> Any:
     """
     from onnxruntime import SessionOptions
 
-    cores = usable_cores()
     settings = SessionOptions()
-    settings.intra_op_num_threads = min(threads or cores, cores)
+    settings.intra_op_num_threads = thread_count(threads)
     settings.inter_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
     if not spinning:
         settings.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN))
         settings.add_session_config_entry("session.force_spinning_stop", "1")
     return settings
+
+
+def thread_count(wanted: int | None) -> int:
+    """Return how many threads a session has: no more than there are cores, which ``None`` takes all."""
+    cores = usable_cores()
+    return min(wanted or cores, cores)
 
 
 def usable_cores(quota: Path = _QUOTA) -> int:

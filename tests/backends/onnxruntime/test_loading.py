@@ -194,12 +194,18 @@ def test_few_answers_of_a_small_model_are_made_by_one_thread(
         return real(*arguments, **wishes)
 
     monkeypatch.setattr(loading, "open_session", note)
+    monkeypatch.setattr(sessions, "usable_cores", lambda: 2)
     load(options, threads=2, max_length=32)
     assert opened == [2, 1]
     opened.clear()
     load(options, threads=1, max_length=32)
     assert opened == [1]
     opened.clear()
+    monkeypatch.setattr(sessions, "usable_cores", lambda: 1)
+    load(options, threads=2, max_length=32)
+    assert opened == [2]
+    opened.clear()
+    monkeypatch.setattr(sessions, "usable_cores", lambda: 2)
     monkeypatch.setattr(loading, "_SMALL", 1)  # a large one is not kept in memory twice
     load(options, threads=2, max_length=32)
     assert opened == [2]
