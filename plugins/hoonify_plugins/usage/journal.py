@@ -91,19 +91,24 @@ class Journal:
     def _look_at(self, place: int) -> None:
         """Have what follows ``place`` in memory, and on the disk room for it."""
         base = place - place % mmap.ALLOCATIONGRANULARITY
-        mapped: mmap.mmap | None = None
-        try:
-            # A page that the disk had no room for would kill this process when it is written.
-            os.posix_fallocate(self._file, base, self._room)
-            mapped = mmap.mmap(self._file, self._room, offset=base)
-            window = memoryview(mapped)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            window = memoryview(bytearray(self._room))  # this file system cannot
+        mapped = self._map(base)
+        window = memoryview(bytearray(self._room) if mapped is None else mapped)
         self._let_go()
         self._base, self._at, self._end = base, place - base, self._room
         self._mapped, self._window, self._lengths = mapped, window, window.cast("I")
+
+    def _map(self, base: int) -> mmap.mmap | None:
+        """Return a part of the file in memory; ``None`` where the system or the file system cannot do that."""
+        if not hasattr(os, "posix_fallocate"):  # macOS
+            return None
+        try:
+            # A page that the disk had no room for would kill this process when it is written.
+            os.posix_fallocate(self._file, base, self._room)
+            return mmap.mmap(self._file, self._room, offset=base)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            return None
 
     def _write_through(self, after: int) -> None:
         piece = self._window[self._at : after]

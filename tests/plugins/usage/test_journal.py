@@ -29,7 +29,7 @@ def written(folder: Path) -> list[Row]:
     return [each for reading in readings for each in reading.rows]
 
 
-@pytest.fixture(params=["mapped", "written"])
+@pytest.fixture(params=["mapped", "written", "macos"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: Any) -> Journal:
     """A journal where files can be mapped into memory, and where they cannot."""
     if request.param == "written":
@@ -38,6 +38,8 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: Any) ->
             raise OSError(errno.ENODEV, "this file system cannot")
 
         monkeypatch.setattr(mmap, "mmap", refuse)
+    if request.param == "macos":
+        monkeypatch.delattr(os, "posix_fallocate")
     return Journal(tmp_path, window=2 * mmap.PAGESIZE)
 
 
