@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from hoonify_backends.sglang.availability import check
-from hoonify_backends.sglang.command import plan_launch
+from hoonify_backends.sglang.command import READY, plan_launch
 from hoonify_backends.sglang.explanation import explain
 from hoonify_backends.sglang.loads import ABORT, LOADS
 from hoonify_backends.sglang.memory import estimate
@@ -52,6 +52,7 @@ def hoonify_register_backends() -> list[Backend]:
             lists_models=True,
             load=LOADS,
             abort=ABORT,
+            ready_path=READY,
             floors={
                 "top_p": 1e-6
             },  # OpenAI's 0, the likeliest token alone, is outside of its range

@@ -18,6 +18,9 @@ from hoonify_router.types import Capabilities
 PLAIN_CPU = Path(__file__).with_name("plain_cpu")
 """Folder with the platform and the program that run SGLang on any CPU."""
 
+READY = "/ready"
+"""503 from the moment at which a server is told to stop; it still serves what comes, and ends when nothing does."""
+
 _GRACE = 20.0  # it looks every five seconds whether it is idle, and its children take their time
 _CPU_TOKENS = 8192
 _QUIET = ("--uvicorn-access-log-exclude-prefixes", "/v1/loads", "/ready", "/health")
@@ -104,7 +107,7 @@ def plan_launch(options: Struct, home: HomeConfig, site: LaunchSite) -> Launch:
         env=environment(options, site.base_dir),
         served_name="" if name == site.model else name,
         capabilities=capabilities(options),
-        ready_path="/ready",
+        ready_path=READY,
         moves_path="/health",
         read_progress=read_progress,
         drains=True,

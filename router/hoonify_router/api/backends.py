@@ -109,6 +109,8 @@ class ServerBackend:
         abort: How they are told to give up a request.
         floors: The least that they take of request fields which may be less; what is less is sent as this.
         estimate: Tells what a home that is launched here takes of the GPUs' memory, if the file does not.
+        ready_path: From the server's root; ``GET`` of it is answered with 503 while a server that runs elsewhere
+            should get no requests, such as one that drains. Empty where it does not tell.
     """
 
     name: str
@@ -128,6 +130,7 @@ class ServerBackend:
     abort: AbortSignal | None = None
     floors: Mapping[str, float] = field(default_factory=dict)
     estimate: MemoryEstimate = _no_estimate
+    ready_path: str = ""
     kind: ClassVar[str] = "server"
 
 

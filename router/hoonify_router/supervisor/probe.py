@@ -29,16 +29,18 @@ class _List(Struct):
 _decode = msgspec.json.Decoder(_List).decode
 
 
-async def probe(base_url: str, api_key: str | None, model: str = "") -> None:
+async def probe(base_url: str, api_key: str | None, model: str = "", ready_path: str = "") -> None:
     """Ask ``GET {base_url}/models``; any answer that a living server gives to us is good.
 
     Args:
         base_url: Where the server's API is.
         api_key: The server's key.
         model: What must be on its list, as a server answers to any name; nothing need be, if it is empty.
+        ready_path: From its root, where it says 503 while it should get no requests; empty where it does not tell.
 
     Raises:
-        Trouble: Nobody answers, the key is refused, the server is in trouble itself, or lacks the model.
+        Trouble: Nobody answers, the key is refused, the server is in trouble itself, lacks the model or takes no
+            requests.
     """
     url = f"{base_url}/models"
     try:
@@ -49,6 +51,10 @@ async def probe(base_url: str, api_key: str | None, model: str = "") -> None:
     try:
         async with asyncio.timeout(_TIMEOUT):
             status, body = await fetch(pool, f"{path}/models", api_key=api_key or "")
+            ready = status
+            if ready_path and status == 200:
+                root = path.removesuffix("/v1")
+                ready = (await fetch(pool, f"{root}{ready_path}", api_key=api_key or "")).status
     except TimeoutError:
         raise Trouble(
             "Its server does not answer.", f"{url}: no answer in {_TIMEOUT:g} s"
@@ -61,6 +67,10 @@ async def probe(base_url: str, api_key: str | None, model: str = "") -> None:
         raise Trouble("Its server refuses the router.", f"{url}: {status}: check `api_key:`")
     if status >= 500 or status < 200:
         raise Trouble("Its server is in trouble.", f"{url}: status {status}")
+    if ready == 503:
+        raise Trouble(
+            "Its server takes no requests.", f"{url}: {ready_path} is 503: it starts or drains"
+        )
     if model and (lacks := missing(model, listed(body))):
         raise Trouble("Its server does not have the model.", f"{url}: {lacks}")
 

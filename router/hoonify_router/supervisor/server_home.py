@@ -75,7 +75,11 @@ class ServerHome(Home):
 
     async def _look(self) -> Trouble | None:
         """Return what is wrong with the server, if anything is."""
-        look = asyncio.create_task(probe(self.address, self.plan.home.api_key, self._needed))
+        backend = self.plan.backend
+        ready_path = backend.ready_path if isinstance(backend, ServerBackend) else ""
+        look = asyncio.create_task(
+            probe(self.address, self.plan.home.api_key, self._needed, ready_path)
+        )
         await asyncio.wait({look, self._stop_asked}, return_when=asyncio.FIRST_COMPLETED)
         if not look.done():
             look.cancel()

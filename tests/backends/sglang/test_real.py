@@ -130,6 +130,16 @@ def test_a_chat_is_the_same_in_pieces_and_whole(client: openai.OpenAI) -> None:
     assert chunks[0].choices[0].delta.role == "assistant"
 
 
+def test_the_log_is_for_what_matters(client: openai.OpenAI, router: Router) -> None:
+    """A request has a line there; the router's own questions, again and again, have none, and no key is in it."""
+    assert ask(client, "hello").choices[0].message.content
+    until(lambda: "POST /v1/chat/completions" in router.output, "the request's line")
+    assert all(server.busy >= 0 for server in servers(router))
+    for question in ("/v1/loads", "/ready", "/health"):
+        assert f"GET {question}" not in router.output
+    assert not any(server.key in router.output for server in servers(router))
+
+
 def test_a_completion_goes_on(client: openai.OpenAI) -> None:
     """The older endpoint is SGLang's as well."""
     done = client.completions.create(model="tiny-chat", prompt="1, 2, 3,", max_tokens=4)

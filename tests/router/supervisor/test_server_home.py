@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -33,7 +34,8 @@ def plugins() -> Plugins:
     found = load_plugins(entry_points=[ECHO, EntryPoint("gone", "no_such_module", GROUP)])
     server = ServerBackend("served", "A server.", ServerOptions)
     strict = ServerBackend("strict", "A server.", ServerOptions, lists_models=True)
-    more = {"served": server, "strict": strict}
+    draining = dataclasses.replace(server, name="draining", ready_path="/ready")
+    more = {"served": server, "strict": strict, "draining": draining}
     return Plugins({**found.backends, **more}, {}, found.manager, found.infos)
 
 
@@ -43,6 +45,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.status: int | None = 200
         self.body = b""
+        self.draining = False
         self.requests: list[str] = []
         self.url = ""
         self.server: asyncio.Server | None = None
@@ -76,7 +79,10 @@ class FakeServer:
             writer.write(b"SSH-2.0-OpenSSH\r\n")
         else:
             length = len(self.body)
-            head = f"HTTP/1.1 {self.status} X\r\nContent-Length: {length}\r\n\r\n"
+            drains = self.draining and "GET /ready " in self.requests[-1]
+            head = (
+                f"HTTP/1.1 {503 if drains else self.status} X\r\nContent-Length: {length}\r\n\r\n"
+            )
             writer.write(head.encode() + self.body)
         writer.close()
 
@@ -189,6 +195,25 @@ async def test_any_answer_of_a_living_server_is_good(server: FakeServer, status:
     """Not every server lists its models."""
     server.status = status
     await probe(f"{server.url}/v1", None)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_server_that_drains_gets_no_more_requests(
+    supervise: Any, server: FakeServer
+) -> None:
+    """It answers still, and says by itself that it should be left alone; one that cannot tell is believed."""
+    server.draining = True
+    await probe(f"{server.url}/v1", None)
+    with pytest.raises(Trouble, match=r"takes no requests"):
+        await probe(f"{server.url}/v1", None, ready_path="/ready")
+    server.draining = False
+    running = await supervise(yaml(server.url).replace("served", "draining"))
+    await running.until_state("ready")
+    server.draining = True
+    home = await running.until_state("failed")
+    assert home.reason == "Its server takes no requests."
+    server.draining = False
+    await running.until_state("ready")
 
 
 async def test_nobody_there(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
