@@ -205,15 +205,25 @@ class ResponseReader:
         return data
 
     def _read_chunked(self, data: bytes) -> bytes:
-        if self._state == _CHUNK_SIZE:  # most often it is one whole chunk
-            end = data.find(b"\r\n", 0, 12)
-            line = data[:end]
-            if end > 0 and not line.translate(None, _HEX_DIGITS):
-                size = int(line, 16)
-                if size and len(data) == end + size + 4 and data.endswith(b"\r\n"):
-                    return data[end + 2 : -2]
         pieces: list[bytes] = []
         place, end = 0, len(data)
+        if self._state == _CHUNK_SIZE:  # most often it is one whole chunk, or some of them
+            while place < end:
+                stop = data.find(b"\r\n", place, place + 12)
+                line = data[place:stop]
+                if stop <= place or line.translate(None, _HEX_DIGITS):
+                    break
+                size = int(line, 16)
+                following = stop + size + 4
+                if following > end or data[following - 2 : following] != b"\r\n":
+                    break
+                if not size:  # and no trailer, which would stand where the empty line is
+                    self._state = _DONE
+                    self.reusable = self.reusable and following == end
+                    place = end
+                    break
+                pieces.append(data[stop + 2 : following - 2])
+                place = following
         while place < end and self._state != _DONE:
             if self._state == _CHUNK_SIZE:
                 went = self._read_chunk_size(data, place)
