@@ -17,7 +17,7 @@ from hoonify_plugins.rate_limits.settings import NAME, Limits, Plan, RateLimitsS
 from hoonify_router.api import LoadedConfig, Middleware, Phase, PluginContext, RequestContext
 from hoonify_router.errors import PermissionDenied, RateLimited
 
-_KNOWN_KEYS = 4096
+_KNOWN_KEYS = 16384
 _NO_LIMITS = Limits()
 _CLOSED = Charge(scope_tag("", "closed"), Limits(requests_per_minute=0))
 _PER_MINUTE = "{what} per minute: your plan allows {limit}. Please try again in {seconds} s."

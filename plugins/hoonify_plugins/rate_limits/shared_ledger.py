@@ -16,15 +16,16 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hoonify_plugins.rate_limits.ledger import WINDOW, Balance, Charge, LimitName, Verdict
 from hoonify_plugins.rate_limits.settings import Limits
 
-BUCKETS = 4096
+BUCKETS = 32768  # with 100,000 keys in one minute none is full; the file's holes take no room
 ENTRIES = 16
 COLUMNS = 64
+_KNOWN_PLACES = 1 << 17
 _PATIENCE = 2.0
 _STEP = 0.02
 
@@ -237,9 +238,23 @@ class SharedLedger:
 
     def _clear_column(self, column: int) -> None:
         offset = _HEAD + column * _COUNT.size
-        for entry in range(_TABLE, _SIZE, _ENTRY_SIZE):
+        for entry in self._entries_used():
             if self._map[entry : entry + _TAG] != _EMPTY:
                 _COUNT.pack_into(self._map, entry + offset, 0)
+
+    def _entries_used(self) -> Iterator[int]:
+        """Yield all entries but those in the file's holes, which nobody has ever written to."""
+        entry = _TABLE
+        while entry < _SIZE:
+            try:
+                data = os.lseek(self._file, entry, os.SEEK_DATA)
+                end = os.lseek(self._file, data, os.SEEK_HOLE)
+            except OSError:  # no more of either
+                return
+            first = _TABLE + max(0, data - _TABLE) // _ENTRY_SIZE * _ENTRY_SIZE
+            for entry in range(max(entry, first), min(end, _SIZE), _ENTRY_SIZE):  # noqa: B020
+                yield entry
+            entry += _ENTRY_SIZE
 
     # ------------------------------------------------------------ locks
 
@@ -288,7 +303,7 @@ class SharedLedger:
             _COUNTS.pack_into(self._map, entry + _HEAD, *([0] * COLUMNS))
             _STATE.pack_into(self._map, entry + _TAG, window, 0, 0)
             self._map[entry : entry + _TAG] = tag
-        if len(self._places) >= BUCKETS * ENTRIES:
+        if len(self._places) >= _KNOWN_PLACES:
             self._places.clear()
         self._places[tag] = entry
         return entry

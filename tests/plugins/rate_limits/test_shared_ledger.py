@@ -258,3 +258,29 @@ def test_a_killed_process_leaves_nothing_under_way(tmp_path: Path) -> None:
     assert ledger.admit([charge(concurrent_requests=1)], 0, NOON).refused_by is None
     ledger.close()
     successor.close()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_keys_in_one_minute_find_room(ledger: SharedLedger) -> None:
+    """Each is counted by itself."""
+    tags = [scope_tag(f"key_{number}") for number in range(100_000)]
+    limits = Limits(requests_per_minute=2)
+    for tag in tags:
+        assert ledger.admit([Charge(tag, limits)], 0, NOON).refused_by is None
+    for tag in tags[::997]:
+        assert ledger.admit([Charge(tag, limits)], 0, NOON).refused_by is None
+        assert ledger.admit([Charge(tag, limits)], 0, NOON).refused_by == "requests"
+
+
+def test_holes_are_not_walked_through(ledger: SharedLedger) -> None:
+    """A gateway that takes a killed one's place looks at what was used, not at all that could have been."""
+    limits = Limits(concurrent_requests=9)
+    tags = [scope_tag(f"key_{number}") for number in range(50)]
+    for tag in tags:
+        ledger.admit([Charge(tag, limits)], 0, NOON)
+    assert {ledger.under_way(tag) for tag in tags} == {1}
+    used = list(ledger._entries_used())
+    assert len(used) < 50 * 200
+    assert set(ledger._places.values()) <= set(used)
+    ledger._clear_column(ledger._column)
+    assert {ledger.under_way(tag) for tag in tags} == {0}
