@@ -151,6 +151,17 @@ class UpstreamConnection(asyncio.Protocol):
         keeper: Who hears when it is free, gone, or an exchange needs a new one.
     """
 
+    __slots__ = (
+        "_answering",
+        "_keeper",
+        "_reader",
+        "_relay",
+        "_transport",
+        "exchange",
+        "idle_since",
+        "used",
+    )
+
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._reader = ResponseReader()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -153,3 +155,36 @@ async def test_both_ways_answer_alike(
         assert first == second, data
         assert told_first == told_second, data
     assert short > 100
+
+
+async def test_the_first_request_of_a_connection_goes_the_short_way_too(
+    open_up: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there before Sanic has begun with the connection, as with a client that has just come."""
+    ways: list[bool] = []
+    read = connection.read_plain_chat
+
+    def noted(*arguments: Any) -> Any:
+        chat = read(*arguments)
+        ways.append(chat is not None)
+        return chat
+
+    door = await open_up(play)
+    monkeypatch.setattr(connection, "read_plain_chat", noted)
+    body = json.dumps(
+        {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
+    ).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for number in range(5):
+        with socket.create_connection(("127.0.0.1", door.port)) as client:
+            for more in (1, 2):
+                client.sendall(head.encode() + body)
+                client.setblocking(False)
+                answer = await asyncio.get_running_loop().sock_recv(client, 65536)
+                client.setblocking(True)
+                assert answer.startswith(b"HTTP/1.1 200 "), answer
+                assert len(ways) == 2 * number + more
+    assert all(ways)
