@@ -25,7 +25,7 @@ from hoonify_router.errors import (
     Unsupported,
     WrongEndpoint,
 )
-from hoonify_router.estimate import Estimator
+from hoonify_router.estimate import Estimator, may_show
 from hoonify_router.forms import Paper, new_answer
 from hoonify_router.identity import Names
 from hoonify_router.model import Model
@@ -82,8 +82,10 @@ class Serving:
 
     def estimate(self, ctx: RequestContext) -> None:
         """Fill in how many tokens the prompt may have."""
-        if ctx.request is not None:
-            ctx.prompt_estimate = self._estimator.prompt(ctx.request.model, ctx.body)
+        request = ctx.request
+        if request is not None:
+            images = may_show(request)
+            ctx.prompt_estimate = self._estimator.prompt(request.model, ctx.body, images=images)
 
     async def serve(
         self, ctx: RequestContext, request: InferenceRequest, model: Model, reply: Reply
@@ -245,7 +247,7 @@ class Serving:
             ctx.finish_reason = answer.finish_reason
             ctx.usage = answer.usage
             if answer.usage is not None:
-                self._estimator.learn(request.model, ctx.body, answer.usage.prompt_tokens)
+                self._learn(ctx, request, answer.usage)
             elif call is not None:
                 left = isinstance(answer.error, Cancelled)
                 # A worker says what an abandoned request has cost, a server does not.
@@ -253,6 +255,10 @@ class Serving:
                 if answer.pieces or (left and home.kind == "server"):
                     ctx.usage = _seen(ctx, request, answer)
         return answer
+
+    def _learn(self, ctx: RequestContext, request: InferenceRequest, usage: Usage) -> None:
+        images = may_show(request)
+        self._estimator.learn(request.model, ctx.body, usage.prompt_tokens, images=images)
 
 
 def _was_turned_away(place: Place, trouble: RouterError) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hoonify_router.estimate import Estimator
+from hoonify_router.estimate import Estimator, may_show
+from hoonify_router.parsing import parse_chat, parse_completion
 
 
 def test_the_estimate_learns_from_what_engines_count() -> None:
@@ -36,3 +37,12 @@ def test_an_image_is_not_taken_for_text() -> None:
 def test_a_prompt_has_a_token_at_least() -> None:
     """However short the request."""
     assert Estimator().prompt("m", b"") == 1
+
+
+def test_only_messages_in_parts_may_show_images() -> None:
+    """Where all are plain texts, nobody needs to look for one."""
+    plain = b'{"model":"m","messages":[{"role":"user","content":";base64,"}]}'
+    parts = b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}]}'
+    assert not may_show(parse_chat(plain))
+    assert may_show(parse_chat(parts))
+    assert not may_show(parse_completion(b'{"model":"m","prompt":"x"}'))

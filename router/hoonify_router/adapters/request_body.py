@@ -14,6 +14,7 @@ _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _MODEL = b'"model"'
 _TEXT = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
+_SHORT = 2048  # bytes; to search more of them for words is dearer than to read them as JSON
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -59,6 +60,8 @@ def _amend(body: bytes, wanted: Mapping[str, Raw]) -> bytes | None:
     A checked request has its model at the top. Where nothing is spelled with ``\\u`` and ``"model"`` stands in it
     once, that one is the key. New fields follow it, if nothing in the body looks like one of them.
     """
+    if len(body) > _SHORT:
+        return None
     place = body.find(_MODEL)
     if place < 0 or body.find(_MODEL, place + 1) >= 0 or b"\\u" in body:
         return None
