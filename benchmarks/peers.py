@@ -17,8 +17,8 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +63,7 @@ class Kind:
         headers: Lines that its requests need beside.
         slow: Whether it cannot keep up with the usual loads.
         patience: Seconds that its start may take.
+        pins: Releases of packages that it depends on, by name (npm only).
     """
 
     name: str
@@ -75,6 +76,7 @@ class Kind:
     headers: Callable[[int], Sequence[str]] = lambda upstream: ()
     slow: bool = False
     patience: float = 120
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -119,6 +121,8 @@ class Kind:
         if npm is None:
             raise CannotMeasure(f"{self.name} needs Node (on Debian: apt install nodejs npm)")
         folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"private": True, "overrides": dict(self.pins)}
+        (folder / "package.json").write_text(json.dumps(manifest))
         quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
         wanted = f"{self.package}@{self.version}"
         command = [npm, "install", *quiet, "--prefix", str(folder), wanted]
@@ -150,6 +154,8 @@ def _litellm(setup: Setup) -> Sequence[str]:
         "      model: openai/mock\n"
         f"      api_base: http://127.0.0.1:{setup.upstream}/v1\n"
         "      api_key: none\n"
+        "general_settings:\n"
+        "  dangerously_permit_weak_or_unset_master_key: true\n"  # as the others: none asks for a key
     )
     address = ("--host", "127.0.0.1", "--port", str(setup.port))
     quiet = ("--telemetry", "False", "--num_workers", "1")
@@ -191,6 +197,7 @@ KINDS = (
         registry="npm",
         ready="/",
         headers=_portkey_headers,
+        pins={"@hono/node-server": "1.13.8"},  # every stream fails with later ones
     ),
 )
 NGINX = "nginx"
