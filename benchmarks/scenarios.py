@@ -41,7 +41,7 @@ class Meter:
     @property
     def stream_seconds(self) -> float:
         """Return how long the streams are; one that is slow would not come to their end."""
-        return min(self.seconds, 0.5) if self.entry.slow else self.seconds
+        return min(self.seconds, 0.2) if self.entry.slow else self.seconds
 
     def load(self, *arguments: object) -> tuple[dict[str, Any], float]:
         """Run one load; return what it saw and the CPU seconds that the entry's processes spent.
