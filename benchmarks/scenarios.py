@@ -50,7 +50,7 @@ class Meter:
             CannotMeasure: A request failed or a stream was cut: such a run measures nothing.
         """
         entry = self.entry
-        patience = self.seconds + 60
+        patience = self.seconds + 120
         command = [str(self.programs.load), "--port", str(entry.port), "--model", entry.model]
         if entry.key:
             command += ["--key", entry.key]

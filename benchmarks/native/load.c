@@ -31,7 +31,7 @@
 
 enum { EVENTS_AT_ONCE = 256, READ_BYTES = 65536 };
 #define SECOND 1000000000u
-#define LATE_AFTER (30ull * SECOND) /* what has not been answered by then counts as failed */
+#define LATE_AFTER (90ull * SECOND) /* what has not been answered by then counts as failed */
 
 static struct {
     int port, connections;
