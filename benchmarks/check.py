@@ -27,10 +27,13 @@ from benchmarks.processes import Cores, Tree
 from benchmarks.report import at_the_end, machine_facts
 from benchmarks.scenarios import Meter
 
-BOUNDS = {"request": 99.0, "stream": 99.0}
+BOUNDS = {"request": 2.3, "stream": 2.0}
 """How many times the yardstick each may cost: 1.6 times of what it did when this was written."""
 
 FULL_PIPELINE = ("api_keys", "rate_limits", "usage", "metrics", "openai_errors")
+TRIES = 3
+"""So often is measured before something that is too dear is believed."""
+
 LONGEST = 60.0
 """Seconds that one load may take on a very busy machine; it ends with its requests."""
 
@@ -38,8 +41,8 @@ Round = dict[str, dict[str, float]]
 """By what is checked: CPU microseconds of the router and of the yardstick, and the ratio."""
 
 LOADS: dict[str, tuple[int, tuple[object, ...]]] = {
-    "request": (600, ()),
-    "stream": (150, ("--stream", "--tokens", 16, "--pause-us", 1000)),
+    "request": (300, ()),
+    "stream": (80, ("--stream", "--tokens", 16, "--pause-us", 1000)),
 }
 """By what is checked: how many there are in a round, and what they are like."""
 
@@ -100,7 +103,7 @@ class Setup:
 
     Args:
         pipeline: Middleware of the router.
-        rounds: So many; and as many again before something that is too dear is believed.
+        rounds: So many in each try.
         json: Where a record goes.
     """
 
@@ -125,9 +128,10 @@ def run(setup: Setup) -> int:
         yardstick = add(Yardstick(cores, folder / "yardstick", upstream))
         router = add(Router("router", cores, folder / "full", setup.pipeline, upstream))
         measure_round(yardstick, router)  # what is made once belongs to no request
-        measured = [measure_round(yardstick, router) for _ in range(setup.rounds)]
-        if too_dear(measured):
+        for _ in range(TRIES):
             measured = [measure_round(yardstick, router) for _ in range(setup.rounds)]
+            if not too_dear(measured):
+                break
     if setup.json:
         record = {"machine": at_the_end(machine), "results": results(measured), "rounds": measured}
         setup.json.write_text(json.dumps(record, indent=1) + "\n")
@@ -172,7 +176,7 @@ def report(measured: Sequence[Round]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run as a program: 0 when all is well, 1 when something is too dear, 2 when this machine cannot tell."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=12, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=20, help="default: %(default)s")
     parser.add_argument(
         "--pipeline",
         default=",".join(FULL_PIPELINE),

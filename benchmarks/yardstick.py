@@ -1,8 +1,9 @@
 """``python -m benchmarks.yardstick PORT UPSTREAM``: a proxy of fixed cost that others are held against.
 
 It passes bytes on between each client's connection and one of its own to the upstream, by asyncio alone, and does a fixed
-piece of pure Python with each piece of data that comes. So a faster machine, a busier one, and one whose caches are always cold change
-its cost as they change the cost of any gateway in Python; a new release of some package does not.
+piece of pure Python with each piece of data that comes, which also looks at memory here and there. So a faster machine, a busier one,
+and one whose caches are always cold (on which a gateway costs three times as much) change its cost as they change the cost of
+any gateway in Python; a new release of some package does not.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ _BODY = json.dumps(
 )
 
 
+_APART = 4096 + 64  # each on a page of its own, and not all in the same lines of a cache
+_MEMORY = bytearray(3000 * _APART)
+"""A gateway comes by much code and many objects with each request; this stands for them."""
+
+
 def work() -> str:
     """Read a body, look at it, count, and write an answer, as a gateway might."""
+    sum(_MEMORY[::_APART])
     asked = json.loads(_BODY)
     counts: dict[str, int] = {}
     for message in asked["messages"]:
@@ -64,8 +71,8 @@ class _Side(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(port: int, upstream: int) -> None:
-    """Pass bytes on until the process is ended."""
+async def listen(port: int, upstream: int) -> asyncio.Server:
+    """Return a server that passes on what comes to a port."""
     loop = asyncio.get_running_loop()
     connecting: set[asyncio.Task[object]] = set()
 
@@ -77,8 +84,12 @@ async def serve(port: int, upstream: int) -> None:
         task.add_done_callback(connecting.discard)
         return client
 
-    server = await loop.create_server(accept, "127.0.0.1", port, backlog=1024)
-    await server.serve_forever()
+    return await loop.create_server(accept, "127.0.0.1", port, backlog=1024)
+
+
+async def serve(port: int, upstream: int) -> None:
+    """Pass on until the process is ended."""
+    await (await listen(port, upstream)).serve_forever()
 
 
 if __name__ == "__main__":
