@@ -1,7 +1,7 @@
 """``python -m benchmarks.prefix``: does it pay to send a prompt where its beginning is known?
 
     hoonify-router env sync sglang --accelerator cpu    # once, for real engines
-    .venv/bin/python -m benchmarks.prefix [--rounds 3] [--json FILE]
+    .venv/bin/python -m benchmarks.prefix [--rounds 3] [--json FILE] [--page FILE]
 
 Two real SGLang servers on the CPU serve the model that ships, behind a real router. Users talk to it about
 documents of their own, and the caches hold just what is talked about at a time. The same is asked under each way to balance,
@@ -12,6 +12,7 @@ system prompt, is then simulated with more homes. Where SGLang's environment is 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import random
 import sys
@@ -44,6 +45,8 @@ DOCUMENTS = "documents"
 ASSISTANTS = "assistants"
 TOKENS_PER_CHARACTER = 0.54
 """Of the model that ships, whose vocabulary is small."""
+
+_MARK = "<!-- measured -->"
 
 Readings = dict[str, float]
 Rounds = dict[str, list[Readings]]
@@ -108,6 +111,7 @@ def table(title: str, readings: dict[str, Readings]) -> list[str]:
 def run(rounds: int, requests: int, real: bool, say: Callable[[str], object]) -> dict[str, Any]:
     """Measure and simulate; return the record."""
     record: dict[str, Any] = {
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine_facts(),
         "settings": {"rounds": rounds, "requests": requests, "think": THINK, "room": ROOM},
     }
@@ -135,15 +139,29 @@ def run(rounds: int, requests: int, real: bool, say: Callable[[str], object]) ->
     return record
 
 
-def report(record: dict[str, Any], say: Callable[[str], object]) -> None:
-    """Print the tables."""
+def tables(record: dict[str, Any]) -> str:
+    """Return all tables of a record."""
+    lines = []
     if "sglang" in record:
-        lines = table("documents, 2 real SGLang servers on the CPU", record["sglang"])
-        say("\n".join(["", *lines]))
+        lines += table(f"documents, {HOMES} real SGLang servers on the CPU", record["sglang"])
     for kind, by_homes in record["simulated"].items():
         for homes, readings in by_homes.items():
-            say("\n".join(table(f"{kind}, {homes} simulated homes", readings)))
-    say("Busiest home: its requests against the average. Medians of the rounds.")
+            lines += table(f"{kind}, {homes} simulated homes", readings)
+    return "\n".join(lines).rstrip()
+
+
+def put_into_page(page: Path, record: dict[str, Any]) -> None:
+    """Replace what a page says was measured; what comes after its mark is all measured."""
+    before, mark, _ = page.read_text().partition(_MARK)
+    machine = record["machine"]
+    loads = f"{machine['load_average'][0]} before and {machine['load_average_end'][0]} after"
+    head = (
+        f"{record['when'][:10]}, {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}, "
+        f"medians of {record['settings']['rounds']} rounds, load average {loads}:"
+    )
+    if max(machine["load_average"][0], machine["load_average_end"][0]) > 2 * machine["cores"]:
+        head += "\nthe machine was busy with other work, so times may be compared a little and are no measure of anything."
+    page.write_text(f"{before}{mark}\n\n{head}\n\n```text\n{tables(record)}\n```\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,13 +171,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--requests", type=int, default=96, help="under each balancer in a round")
     parser.add_argument("--simulate", action="store_true", help="start no engine")
     parser.add_argument("--json", type=Path, help="where the record goes")
+    parser.add_argument("--page", type=Path, help="page whose tables are replaced")
     given = parser.parse_args(argv)
     try:
         record = run(given.rounds, given.requests, not given.simulate, print)
     except CannotMeasure as problem:
         print(f"benchmarks.prefix: {problem}", file=sys.stderr)
         return 2
-    report(record, print)
+    print(f"\n{tables(record)}\n\nBusiest home: its requests against the average.")
+    if given.page:
+        put_into_page(given.page, record)
     if given.json:
         given.json.write_text(json.dumps(record, indent=1) + "\n")
     return 0

@@ -88,10 +88,15 @@ def test_without_an_engine_there_is_a_simulation_that_says_so(
     monkeypatch.setenv("HOONIFY_ENVIRONMENTS", str(tmp_path / "none"))
     simulate = prefix.simulate
     monkeypatch.setattr(prefix, "simulate", lambda *given: simulate(*given, requests=20))
-    assert prefix.main(["--json", str(tmp_path / "record.json")]) == 0
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n<!-- measured -->\n\nlong ago\n")
+    assert prefix.main(["--json", str(tmp_path / "record.json"), "--page", str(page)]) == 0
     said = capsys.readouterr().out
     assert "everything here is simulated" in said
     assert "documents, 8 simulated homes" in said
     record = json.loads((tmp_path / "record.json").read_text())
     assert "sglang" not in record
     assert record["simulated"]["assistants"]["4"]["prefix"]["hit_rate"] > 0
+    assert page.read_text().startswith("# A page\n\n<!-- measured -->\n\n20")
+    assert "assistants, 4 simulated homes" in page.read_text()
+    assert "long ago" not in page.read_text()
