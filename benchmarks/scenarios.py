@@ -38,11 +38,6 @@ class Meter:
         """Return how many requests a second are a light load."""
         return 20 if self.entry.slow else 100
 
-    @property
-    def stream_seconds(self) -> float:
-        """Return how long the streams are; one that is slow would not come to their end."""
-        return min(self.seconds, 0.2) if self.entry.slow else self.seconds
-
     def load(self, *arguments: object) -> tuple[dict[str, Any], float]:
         """Run one load; return what it saw and the CPU seconds that the entry's processes spent.
 
@@ -76,7 +71,9 @@ class Meter:
 
     def streams(self, count: int, pause_us: int) -> tuple[dict[str, Any], float]:
         """Run ``count`` streams at the same time, with a token every ``pause_us``."""
-        tokens = max(2, int(self.stream_seconds * 1e6 / pause_us))
+        tokens = max(2, int(self.seconds * 1e6 / pause_us))
+        if self.entry.slow:  # it would come to no end
+            tokens = min(tokens, 100)
         shape = ("--stream", "--tokens", tokens, "--pause-us", pause_us)
         return self.load(
             *("--connections", count, "--requests", count, "--seconds", self.seconds + 1),
