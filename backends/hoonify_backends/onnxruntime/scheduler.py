@@ -104,6 +104,9 @@ class Scheduler:
         self._reuse = reuse_prefixes
         self._waiting: deque[Job] = deque()
         self._prefilling: deque[Job] = deque()
+        self._resting: list[
+            Job
+        ] = []  # had the last turn at reading; whoever came meanwhile is first
         self._following: list[Job] = []  # wait for the row of another answer to the same prompt
         self._rows: list[Job | None] = [None] * model.slots
         self._left: list[list[int]] = [[]] * model.slots  # what free rows still hold
@@ -135,6 +138,7 @@ class Scheduler:
             job.ended = True
         self._waiting.clear()
         self._prefilling.clear()
+        self._resting.clear()
         self._following.clear()
         self._rows = [None] * self._model.slots
         self._left = [[]] * self._model.slots
@@ -145,7 +149,7 @@ class Scheduler:
         if self._waiting:
             self._admit()
         running = [job for job in self._rows if job is not None and job.decoding]
-        if self._prefilling and not (running and self._decode_next):
+        if (self._prefilling or self._resting) and not (running and self._decode_next):
             self._decode_next = True
             return self._read_prompts()
         self._decode_next = False
@@ -197,6 +201,8 @@ class Scheduler:
     def _read_prompts(self) -> list[Progress]:
         progress: list[Progress] = []
         budget = self._chunk
+        self._prefilling += self._resting
+        self._resting.clear()
         while self._prefilling:
             job = self._prefilling[0]
             rest = job.prompt_length - job.filled
@@ -211,7 +217,7 @@ class Scheduler:
             if piece == rest:
                 progress += self._choose([job, *self._lead(job)], logits)
             else:
-                self._prefilling.append(job)
+                self._resting.append(job)
         return progress
 
     def _lead(self, leader: Job) -> list[Job]:
@@ -275,7 +281,7 @@ class Scheduler:
         if job in self._following:
             self._following.remove(job)
         elif not job.decoding:
-            self._prefilling.remove(job)
+            (self._resting if job in self._resting else self._prefilling).remove(job)
             if self._following:
                 self._lead_anew(job)
         self._rows[job.row] = None

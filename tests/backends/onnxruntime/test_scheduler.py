@@ -127,6 +127,33 @@ def test_a_long_prompt_adds_one_chunk_between_two_tokens(fake_model: Callable[..
     assert names == ["decode", "prefill"] * 8
 
 
+def test_a_new_prompt_is_next(fake_model: Callable[..., Any]) -> None:
+    """It came while a piece of a long one was read, so the long one's next piece comes after it."""
+    model = fake_model(slots=3, context_length=400)
+    scheduler = Scheduler(model, prefill_chunk=16)
+    long, short = job([2] * 300), job([3] * 10, limit=1)
+    scheduler.submit(long)
+    scheduler.step()
+    scheduler.submit(short)
+    scheduler.step()
+    assert short.ended
+    scheduler.cancel(long)
+    assert not scheduler.busy
+
+
+def test_new_prompts_do_not_starve_a_long_one(fake_model: Callable[..., Any]) -> None:
+    """However many come: between two of its turns each row has one at most."""
+    model = fake_model(slots=8, context_length=400)
+    scheduler = Scheduler(model, prefill_chunk=16)
+    long, steps = job([2] * 64), 0
+    scheduler.submit(long)
+    while not long.decoding:
+        scheduler.submit(job([3 + steps] * 16, limit=1))
+        scheduler.step()
+        steps += 1
+    assert steps <= 4 * model.slots
+
+
 def test_prompts_take_turns(fake_model: Callable[..., Any]) -> None:
     """A short prompt behind a long one is answered before the long one has been read."""
     model = fake_model(slots=3, context_length=400)
