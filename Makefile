@@ -62,7 +62,7 @@ compiled: $(DEV) ## build the wheel with compiled hot modules into dist/compiled
 	@$(MAKE) --no-print-directory $(COMPILED)/.installed
 
 test-compiled: compiled ## run the tests of requests and streams against the compiled wheel
-	@$(COMPILED)/bin/python -m pytest $(PARALLEL) -m "not slow" $(TESTS_OF_COMPILED) $(ARGS)
+	@$(COMPILED)/bin/python -m pytest $(PARALLEL) -m "not slow and not pure" $(TESTS_OF_COMPILED) $(ARGS)
 
 lint: $(DEV) ## check style, types and layers
 	@$(BIN)/ruff check .

@@ -229,6 +229,19 @@ class Reply:
             self._call.resume()
 
 
+class Letter(Reply):
+    """An answer that Sanic sends: only it knows what has been read of the request, and what to do about the rest."""
+
+    status = 500
+    body = b""
+    content_type = "application/json"
+
+    def send(self, status: int, body: bytes, content_type: str | None = None) -> None:
+        """Keep it."""
+        self.status, self.body = status, body
+        self.content_type = content_type or self.content_type
+
+
 def error_headers(error: RouterError) -> dict[str, str]:
     """Return the headers that tell a client when to try again, if at all."""
     retry_after = error.retry_after

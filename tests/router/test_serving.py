@@ -163,6 +163,7 @@ async def test_a_full_home_is_better_news_than_a_broken_one() -> None:
         assert wire.json["error"]["code"] == "queue_full"
 
 
+@pytest.mark.pure
 async def test_the_pause_before_another_home_grows_and_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

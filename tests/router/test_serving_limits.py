@@ -175,6 +175,7 @@ async def test_the_total_is_final(text: str, stream: bool) -> None:
     assert scene.places["parrot/0"].breaker._failures == 0
 
 
+@pytest.mark.pure
 async def test_the_total_counts_over_all_attempts() -> None:
     """From the request's arrival: a second home has only what the first one has left."""
     scene = Scene(

@@ -137,18 +137,18 @@ async def test_headers_for_the_home_go_with_the_job() -> None:
 # ---------------------------------------------------------------- untruthful ends
 
 
-class Jammed(Reply):
-    """A reply whose end never gets out."""
-
-    def end(self, data: bytes) -> None:
-        raise ZeroDivisionError
-
-
+@pytest.mark.pure
 @pytest.mark.parametrize("error", [None, EngineDead("gone")])
 async def test_a_stream_that_is_cut_is_counted(
     error: RouterError | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It ended in neither of the two ways, and the client was there: that is the worst we can do."""
+
+    class Jammed(Reply):
+        """A reply whose end never gets out."""
+
+        def end(self, data: bytes) -> None:
+            raise ZeroDivisionError
 
     def act(play: Play) -> None:
         play.answer.text("hel")

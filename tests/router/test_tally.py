@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.router.doubles import Wire
 
 from hoonify_router.answer import Answer
 from hoonify_router.errors import EngineDead
+from hoonify_router.forms import new_answer
+from hoonify_router.identity import Names
+from hoonify_router.reply import Reply
 from hoonify_router.tally import Tally, bucket_of, merged, percentile, traffic_of
-from hoonify_router.types import Usage
+from hoonify_router.types import EmbeddingRequest, Usage
 from hoonify_router.types.status import HomeTally
 
 
-class Said(Answer):
-    """An answer of which only the times matter."""
-
-    def __init__(self, first_at: float | None, pieces: int = 0) -> None:
-        super().__init__(1, frozenset(), lambda: None)
-        self.first_at = first_at
-        self.pieces = pieces
-
-    def close(self) -> None:
-        raise AssertionError
+def said(first_at: float | None, pieces: int = 0) -> Answer:
+    """Return an answer of which only the times matter."""
+    answer = new_answer(EmbeddingRequest("parrot", "hi"), Names(), Reply(Wire(), {}), lambda: None)
+    answer.first_at = first_at
+    answer.pieces = pieces
+    return answer
 
 
 def note(
     tally: Tally, at: float, *, first: float | None = 0.1, lasts: float = 1.0, tokens: int = 11
 ) -> None:
     """Count a stream that came at ``at``."""
-    answer = Said(None if first is None else at + first)
+    answer = said(None if first is None else at + first)
     tally.note(answer, at, at + lasts, True, Usage(7, tokens))
 
 
@@ -56,7 +56,7 @@ def test_a_minute_later_all_is_forgotten() -> None:
 def test_an_answer_in_one_piece_has_no_times() -> None:
     """A server's first word is its last there."""
     tally = Tally()
-    tally.note(Said(101.0), 100.0, 101.0, False, Usage(7, 11))
+    tally.note(said(101.0), 100.0, 101.0, False, Usage(7, 11))
     told = tally.read(now=102.0)
     assert (told.requests, told.completion_tokens, told.ttft, told.itl) == (1, 11, {}, {})
 
@@ -73,10 +73,10 @@ def test_one_token_has_no_pause() -> None:
 def test_long_answers_count_as_they_are_written() -> None:
     """And when they end they count no more than a minute can hold."""
     tally = Tally()
-    tally.live.add(Said(90.0, pieces=100))
-    tally.live.add(Said(None))
+    tally.live.add(said(90.0, pieces=100))
+    tally.live.add(said(None))
     assert tally.read(now=100.0).produced == 100.0
-    tally.live = {Said(0.0, pieces=600)}
+    tally.live = {said(0.0, pieces=600)}
     assert tally.read(now=600.0).produced == pytest.approx(60.0)
     note(tally, 0.0, first=0.0, lasts=600.0, tokens=6000)
     tally.live.clear()

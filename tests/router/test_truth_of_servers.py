@@ -334,6 +334,9 @@ async def asked(adapter: ServerAdapter) -> Exchange:
                 return upstream.exchange  # type: ignore[no-any-return]
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.fixture(autouse=True)
 def upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no adapter open real connections."""

@@ -19,7 +19,7 @@ from hoonify_router.errors import (
     RouterError,
 )
 from hoonify_router.gateway import Gateway
-from hoonify_router.reply import Reply
+from hoonify_router.reply import Letter
 from hoonify_router.shaping import internal_error
 
 
@@ -37,19 +37,6 @@ class UnmetExpectation(InvalidRequest):
     code: ClassVar[str] = "expectation_failed"
 
 
-class _Letter(Reply):
-    """An answer that Sanic sends: only it knows what has been read of the request, and what to do about the rest."""
-
-    status = 500
-    body = b""
-    content_type = "application/json"
-
-    def send(self, status: int, body: bytes, content_type: str | None = None) -> None:
-        """Keep it."""
-        self.status, self.body = status, body
-        self.content_type = content_type or self.content_type
-
-
 class ShapedErrors(ErrorHandler):
     """Answers every exception that reaches Sanic with our envelope."""
 
@@ -64,7 +51,7 @@ class ShapedErrors(ErrorHandler):
         error = self._translate(request, exception, ctx)
         if isinstance(exception, exceptions.MethodNotAllowed):
             ctx.response_headers["allow"] = exception.headers.get("Allow", "")
-        letter = _Letter(cast(WriteTransport, request.transport), ctx.response_headers)
+        letter = Letter(cast(WriteTransport, request.transport), ctx.response_headers)
         await gateway.pipeline.decline(ctx, letter, error)
         return HTTPResponse(
             letter.body, letter.status, ctx.response_headers, content_type=letter.content_type

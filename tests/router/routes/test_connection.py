@@ -398,6 +398,7 @@ async def test_a_sane_request_id_comes_back(open_up: OpenDoor) -> None:
         assert headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.pure
 async def test_a_bug_in_a_route_tells_nothing(
     open_up: OpenDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
