@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import peers, report
-from benchmarks.entries import Direct, Entry, Nginx, Router
+from benchmarks.entries import Direct, Entry, Nginx, Router, compiled_python
 from benchmarks.native import HERE, CannotMeasure, Programs, compile_programs
 from benchmarks.processes import Cores, spent
 from benchmarks.scenarios import SCENARIOS, Meter, Readings
@@ -41,6 +41,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         const="",
         metavar="NAMES",
         help="measure other routers, too: these, by commas, or all that `make bench-peers` has installed",
+    )
+    parser.add_argument(
+        "--compiled",
+        action="store_true",
+        help="measure the compiled wheel, too (make compiled first)",
     )
     parser.add_argument(
         "--json", type=Path, default=HERE / "build" / "latest.json", help="where the record goes"
@@ -81,6 +86,18 @@ class Comparison:
         self._add(Router("router, bare", cores, folder / "bare", (), upstream))
         pipeline = [name for name in arguments.pipeline.split(",") if name]
         self._add(Router("router, full", cores, folder / "full", pipeline, upstream))
+        if arguments.compiled:
+            python = compiled_python()
+            self._add(
+                Router(
+                    "compiled, full",
+                    cores,
+                    folder / "compiled",
+                    pipeline,
+                    upstream,
+                    python=python,
+                )
+            )
         if Nginx.installed() and not arguments.no_peers:
             self._add(Nginx(cores, folder / "nginx", upstream))
             self.versions["nginx"] = Nginx.version()

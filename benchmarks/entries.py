@@ -17,6 +17,7 @@ from benchmarks.processes import Cores, Tree, free_port
 
 KEY = re.compile(r"\bhoo_[0-9A-Za-z]{32,}\b")
 MODEL = "bench-model"
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Entry(ABC):
@@ -67,22 +68,31 @@ class Router(Entry):
     Args:
         pipeline: Middleware that every request passes.
         upstream: Port of the mock.
+        python: The interpreter that has it; ours where none is given.
     """
 
     model = MODEL
 
     def __init__(
-        self, name: str, cores: Cores, folder: Path, pipeline: Sequence[str], upstream: int
+        self,
+        name: str,
+        cores: Cores,
+        folder: Path,
+        pipeline: Sequence[str],
+        upstream: int,
+        *,
+        python: str = sys.executable,
     ) -> None:
         self._pipeline = list(pipeline)
         self._upstream = upstream
+        self._python = python
         super().__init__(name, cores, folder)
 
     def start(self) -> Tree:
         config = self.folder / "router.yaml"
         config.write_text(json.dumps(self._config()))  # JSON is YAML
         tree = Tree(
-            [sys.executable, "-m", "hoonify_router", "serve", "--config", str(config)],
+            [self._python, "-m", "hoonify_router", "serve", "--config", str(config)],
             self.cores.gateway,
             self.folder / "log",
             {"HOONIFY_STATE_DIR": str(self.folder / "state")},
@@ -124,6 +134,18 @@ class Router(Entry):
                 f"the router announced no API key; it said:\n{tree.log.read_text()}"
             )
         return found.group()
+
+
+def compiled_python() -> str:
+    """Return the interpreter that has the compiled wheel.
+
+    Raises:
+        CannotMeasure: It was not made.
+    """
+    python = ROOT / ".venv-compiled" / "bin" / "python"
+    if not (python.parent / "hoonify-router").is_file():
+        raise CannotMeasure("the compiled wheel is not installed; `make compiled` does that")
+    return str(python)
 
 
 class Nginx(Entry):
