@@ -116,7 +116,8 @@ class ClientProtocol(HttpProtocol):
         """Take a plain chat to the pipeline, as the route of all other chats does."""
         gateway: Gateway = self.app.ctx.gateway
         assert self.transport is not None
-        ctx = gateway.new_context("POST", PATH, chat.headers, self.conn_info, chat.body)
+        headers, body = chat
+        ctx = gateway.new_context("POST", PATH, headers, self.conn_info, body)
         reply = Reply(self.transport, ctx.response_headers)
         self.reply = reply
         if not self._can_write.is_set():

@@ -25,7 +25,7 @@ class Step:
 
     Attributes:
         middleware: It.
-        enter: Its ``on_request``.
+        enter: Its ``on_request``; ``None`` where it lets all requests pass.
         settle: Its ``on_finally``; ``None`` where it has nothing to settle.
         watch: How long requests are in it, and its faults.
     """
@@ -34,10 +34,9 @@ class Step:
 
     def __init__(self, middleware: Middleware, watch: Stopwatch) -> None:
         self.middleware = middleware
-        self.enter = middleware.on_request
-        settle = middleware.on_finally
-        idle = getattr(settle, "__func__", None) is Middleware.on_finally
-        self.settle = None if idle else settle
+        enter, settle = middleware.on_request, middleware.on_finally
+        self.enter = None if _is(enter, Middleware.on_request) else enter
+        self.settle = None if _is(settle, Middleware.on_finally) else settle
         self.watch = watch
 
 
@@ -86,8 +85,11 @@ class Contained:
             if watch.off:
                 continue
             seen.append(step)
+            enter = step.enter
+            if enter is None:
+                continue
             try:
-                waiting = step.enter(ctx)
+                waiting = enter(ctx)
             except BaseException as error:
                 self._count(step, began)
                 self._judge(step, error, ctx)
@@ -187,6 +189,11 @@ class Contained:
             watch.off = why
             told = "middleware %r is turned off in this process until it starts again: %s"
             log.error(told, middleware.name, why)
+
+
+def _is(method: object, of: object) -> bool:
+    """Tell whether a bound method is that of the base class, which does nothing."""
+    return getattr(method, "__func__", None) is of
 
 
 class _TookTooLong(Exception):

@@ -10,7 +10,6 @@ behind both ways, by the same pipeline on the same context, so the two never ans
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 PATH = "/v1/chat/completions"
 _BEGINNING = f"POST {PATH} HTTP/1.1\r\n".encode()
@@ -20,11 +19,8 @@ _MOST_DIGITS = 16
 _UNUSUAL = frozenset({"transfer-encoding", "expect", "upgrade"})
 
 
-class PlainChat(NamedTuple):
-    """A request that may go the short way; names of headers are in lower case."""
-
-    headers: dict[str, str]
-    body: bytes
+PlainChat = tuple[dict[str, str], bytes]
+"""Headers, their names in lower case, and body of a request that may go the short way."""
 
 
 class Memory:
@@ -54,7 +50,7 @@ class Memory:
             return None
         headers = self._headers.copy()
         headers["content-length"] = length.decode("ascii")
-        return PlainChat(headers, body)
+        return headers, body
 
     def keep(self, head: bytes, headers: dict[str, str]) -> None:
         """Remember a head, given with the empty line that ends it, and what was read of it."""
@@ -101,4 +97,4 @@ def read_plain_chat(
     if not length.isdecimal() or int(length) != len(body) or len(body) > most_body:
         return None
     memory.keep(data[: end + 4], headers)
-    return PlainChat(headers, body)
+    return headers, body

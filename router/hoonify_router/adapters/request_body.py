@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -12,9 +11,6 @@ from hoonify_router.types import InferenceRequest
 
 _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_MODEL = b'"model"'
-_TEXT = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
-_SHORT = 2048  # bytes; to search more of them for words is dearer than to read them as JSON
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -47,34 +43,6 @@ def request_body(
         wanted[name] = Raw(_encode(value))
     if not wanted:
         return body
-    if (amended := _amend(body, wanted)) is not None:
-        return amended
     fields = _fields(body)
     fields.update(wanted)
     return _encode(fields)
-
-
-def _amend(body: bytes, wanted: Mapping[str, Raw]) -> bytes | None:
-    """Return ``body`` with other values without reading it, or ``None`` where it must be read.
-
-    A checked request has its model at the top. Where nothing is spelled with ``\\u`` and ``"model"`` stands in it
-    once, that one is the key. New fields follow it, if nothing in the body looks like one of them.
-    """
-    if len(body) > _SHORT:
-        return None
-    place = body.find(_MODEL)
-    if place < 0 or body.find(_MODEL, place + 1) >= 0 or b"\\u" in body:
-        return None
-    value = _TEXT.match(body, place + len(_MODEL))
-    if value is None:
-        return None
-    start, end = value.span(1)
-    pieces: list[bytes | memoryview] = [body[:start], wanted.get("model", value[1])]
-    for name, raw in wanted.items():
-        if name != "model":
-            key = b'"%b"' % name.encode()
-            if key in body:
-                return None
-            pieces += (b",", key, b":", raw)
-    pieces.append(body[end:])
-    return b"".join(pieces)
