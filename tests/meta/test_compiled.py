@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,13 @@ def test_the_list_names_modules_that_are_there(hook: ModuleType) -> None:
     modules = hook.modules()
     assert len(set(modules)) == len(modules) > 0
     assert [module for module in modules if not (ROOT / hook.source_of(module)).is_file()] == []
+
+
+def test_no_abstract_class_is_compiled(hook: ModuleType) -> None:
+    """Compiled ones share a cache of ``isinstance``, and are taken for each other."""
+    abstract = re.compile(r"^class .*\b(ABC|ABCMeta)\b|^from abc import|^import abc", re.MULTILINE)
+    sources = {module: (ROOT / hook.source_of(module)).read_text() for module in hook.modules()}
+    assert [module for module, source in sources.items() if abstract.search(source)] == []
 
 
 def test_a_module_that_is_not_there_is_told_in_one_line(hook: ModuleType) -> None:
