@@ -144,9 +144,23 @@ def gateways_of(router: Any) -> list[int]:
     return [pid for pid in router.processes() if connected(pid, router.port)]
 
 
+def wait_for_both(router: Any) -> list[int]:
+    """Return both gateways; who is ready first is alone for a while, and takes all that comes."""
+    with contextlib.ExitStack() as held:
+
+        def find() -> list[int] | None:
+            held.enter_context(socket.create_connection(("127.0.0.1", router.port)))
+            found = gateways_of(router)
+            return found if len(found) == 2 else None
+
+        found: list[int] = wait_until(find, 60, "both")
+        return found
+
+
 def test_idle_gateways_share_what_comes_at_once(pair: Router) -> None:
     """Neither of two takes all of a hundred connections."""
     router = pair
+    wait_for_both(router)
     with contextlib.ExitStack() as held:
         for _ in range(100):
             held.enter_context(socket.create_connection(("127.0.0.1", router.port)))
@@ -164,12 +178,7 @@ def test_who_comes_while_a_gateway_is_started_again_is_served(start_router: Any)
     """Its door stays open meanwhile: nobody is turned away."""
     router = start_router(ECHO, "--workers", "2")
     router.wait_ready()
-    with contextlib.ExitStack() as held:
-        for _ in range(40):
-            held.enter_context(socket.create_connection(("127.0.0.1", router.port)))
-        first = wait_until(
-            lambda: len(gateways_of(router)) == 2 and gateways_of(router), 60, "both"
-        )[0]
+    first = wait_for_both(router)[0]
     os.kill(first, signal.SIGKILL)
     for _ in range(20):
         assert ask(router, 2) == "w0 w1"

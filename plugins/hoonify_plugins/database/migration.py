@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy import Connection, inspect, text
 from hoonify_plugins.database.address import DatabaseError
 
 _LOCK = 0x686F6F  # of ours among PostgreSQL's advisory locks
+_TURN = threading.Lock()
+"""Alembic keeps what it is doing in its modules: two threads of a process would take it from each other."""
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
@@ -46,7 +49,7 @@ def bring_up_to_date(connection: Connection) -> None:
     def upgrade(revision: Any, context: Any) -> Any:
         return scripts._upgrade_revs("head", revision)
 
-    with EnvironmentContext(config, scripts, fn=upgrade) as environment:
+    with _TURN, EnvironmentContext(config, scripts, fn=upgrade) as environment:
         environment.configure(connection=connection, transactional_ddl=False)
         environment.run_migrations()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import text
@@ -71,3 +73,22 @@ def test_the_newest_version_is_known_by_its_name(tmp_path: Path) -> None:
         "Database(sys.argv[1]).close(); sys.exit('alembic' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, url], check=True, timeout=60)
+
+
+def test_threads_bring_their_databases_up_to_date_side_by_side(tmp_path: Path) -> None:
+    """As those of a supervisor do, one for keys and one for usage; none disturbs another."""
+    urls = [f"sqlite:///{tmp_path}/{number}.db" for number in range(8)]
+    together = threading.Barrier(len(urls))
+
+    def open_one(url: str) -> str:
+        together.wait(30)
+        database = Database(url)
+        try:
+            with database.read() as connection:
+                found = connection.execute(text("SELECT version_num FROM alembic_version"))
+                return str(found.scalar())
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(len(urls)) as threads:
+        assert set(threads.map(open_one, urls)) == {newest_version()}
