@@ -72,7 +72,7 @@ def test_the_streamed_text_equals_the_plain_text(client: Any) -> None:
     plain = client.chat.completions.create(**request).choices[0].message.content
     chunks = list(client.chat.completions.create(**request, stream=True))
     assert "".join(c.choices[0].delta.content or "" for c in chunks) == plain
-    assert len(chunks) > 4
+    assert len(chunks) > 1
     assert chunks[0].choices[0].delta.role == "assistant"
     assert [c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason] == ["stop"]
 

@@ -64,7 +64,7 @@ def test_calls_of_its_own_choice(client: openai.OpenAI, home: str) -> None:
         ]
         assert answer.choices[0].finish_reason == "tool_calls"
     deltas = [e for e in events if e.type == "tool_calls.function.arguments.delta"]
-    assert len(deltas) > 4
+    assert len(deltas) > 1
     done = [e for e in events if e.type == "tool_calls.function.arguments.done"]
     assert [(e.name, json.loads(e.arguments)) for e in done] == [
         ("get_weather", {"city": "Paris", "metric": True}),

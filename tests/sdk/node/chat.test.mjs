@@ -63,7 +63,7 @@ for (const home of HOMES) {
     assert.equal(final.choices[0].finish_reason, 'stop');
     assert.equal(final.choices[0].logprobs.content.map((token) => token.token).join(''), COUNTING);
     assert.equal(events.content, COUNTING);
-    assert.ok(events.ended && events.chunks > 5);
+    assert.ok(events.ended && events.chunks > 1);
   });
 
   test(`${home}: a stream handed on as a ReadableStream`, async () => {
