@@ -93,6 +93,9 @@ def _run_processes(launch: Launch, doors: Sequence[socket.socket]) -> int:
         for process, door in zip(gateways, doors, strict=True):
             # Gateways hear a stop their own way.
             process.kwargs.update(register_sys_signals=False, sock=door)
+            for server in process.kwargs["server_info"][app.name]:
+                # The first door again: who comes to it would wait there for as long as another gateway lives.
+                server.settings.pop("sock", None)
             process.spawn()  # type: ignore[no-untyped-call]  # again: it was made of a copy
         app.manager.manage("supervisor", _supervise, {"launch": launch}, restartable=True)
         watch = ProcessWatch(app.manager, launch.patience + 5, launch.runtime_dir)

@@ -174,6 +174,25 @@ def test_idle_gateways_share_what_comes_at_once(pair: Router) -> None:
         assert shares[0] > 10
 
 
+def doors_of(pid: int, port: int) -> int:
+    """Return how many sockets that listen on ``port`` a process holds."""
+    ours = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port and fields[3] == "0A":
+            ours.add(f"socket:[{fields[9]}]")
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            count += os.readlink(link) in ours
+    return count
+
+
+def test_each_gateway_holds_its_own_door_only(pair: Router) -> None:
+    """Or clients would wait at the door of one that has left, for as long as the other lives."""
+    assert [doors_of(pid, pair.port) for pid in wait_for_both(pair)] == [1, 1]
+
+
 def test_who_comes_while_a_gateway_is_started_again_is_served(start_router: Any) -> None:
     """Its door stays open meanwhile: nobody is turned away."""
     router = start_router(ECHO, "--workers", "2")
