@@ -101,13 +101,13 @@ class Router:
     def output(self) -> str:
         return "".join(self.lines)
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def get(self, path: str, timeout: float = 10) -> tuple[int, Any]:
         """Return status and JSON of a plain GET with the router's first key."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
         if match := KEY.search(self.output):
             request.add_header("Authorization", f"Bearer {match.group()}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -129,7 +129,8 @@ class Router:
             if self.process.poll() is not None:
                 pytest.fail(f"the router ended with {self.process.returncode}:\n{self.output}")
             with contextlib.suppress(OSError):
-                return self.get("/ready")[0] == 200
+                # A gateway that is being started keeps who comes to it; the next one may meet another.
+                return self.get("/ready", timeout=3)[0] == 200
             return False
 
         wait_until(ready, timeout, f"/ready; the router said:\n{self.output}")
