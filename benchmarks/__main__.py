@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import peers, report
+from benchmarks.arguments import positive, seconds
 from benchmarks.entries import Direct, Entry, Nginx, Router, compiled_python
 from benchmarks.native import HERE, CannotMeasure, Programs, compile_programs
 from benchmarks.processes import Cores, spent
@@ -26,8 +27,10 @@ FULL_PIPELINE = ("api_keys", "rate_limits", "usage", "metrics", "openai_errors")
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each load lasts")
+    parser.add_argument(
+        "--rounds", type=positive, default=5, help="how often everything is measured"
+    )
+    parser.add_argument("--seconds", type=seconds, default=3.0, help="how long each load lasts")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument(
         "--pipeline",

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.arguments import positive
 from hoonify_plugins.usage.collector import UsageCollector
 from hoonify_plugins.usage.journal import Journal
 from hoonify_plugins.usage.record import Row
@@ -191,8 +192,8 @@ def _new_database(server: str, name: str) -> str:
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.books", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=12, help="seconds' worth of records")
-    parser.add_argument("--rate", type=int, default=5000, help="records a second brings")
+    parser.add_argument("--rounds", type=positive, default=12, help="seconds' worth of records")
+    parser.add_argument("--rate", type=positive, default=5000, help="records a second brings")
     parser.add_argument("--json", type=Path, help="where the record goes")
     given = parser.parse_args()
     table = run(given.rate, given.rounds, print)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
+from benchmarks.arguments import positive, seconds, some_of
 from benchmarks.entries import Direct
 from benchmarks.grown import GrownRouter, Size, cpu_of, crowd, open_files, resident_mib
 from benchmarks.growth import streams_that_fit
@@ -207,11 +208,9 @@ def table(told: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Run as a program: 0 when measured, 2 when this machine cannot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="of the comparison of workers")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each load in each round")
-    parser.add_argument(
-        "--only", type=lambda text: text.split(","), default=list(PARTS), help="parts, by commas"
-    )
+    parser.add_argument("--rounds", type=positive, default=7, help="of the comparison of workers")
+    parser.add_argument("--seconds", type=seconds, default=1.0, help="of each load in each round")
+    parser.add_argument("--only", type=some_of(PARTS), default=list(PARTS), help="parts, by commas")
     parser.add_argument("--json", type=Path, help="where a record goes")
     given = parser.parse_args()
     try:

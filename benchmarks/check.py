@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive
 from benchmarks.entries import Direct, Entry, Router
 from benchmarks.native import CannotMeasure, compile_programs
 from benchmarks.processes import Cores, Tree
@@ -176,7 +177,7 @@ def report(measured: Sequence[Round]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run as a program: 0 when all is well, 1 when something is too dear, 2 when this machine cannot tell."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--rounds", type=positive, default=20, help="default: %(default)s")
     parser.add_argument(
         "--pipeline",
         default=",".join(FULL_PIPELINE),

@@ -15,11 +15,13 @@ import asyncio
 import json
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.arguments import positive
 from benchmarks.pipeline import FULL, MODEL, Entry, Nowhere
 from hoonify_router.adapters.base import Job
 from hoonify_router.adapters.engine import EngineCall
@@ -94,7 +96,7 @@ class Streaming(Home):
             loop.call_soon(self._connection.data_received, read)
 
 
-class Row:
+class Row(ABC):
     """One way for tokens through the gateway.
 
     Args:
@@ -104,9 +106,9 @@ class Row:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @abstractmethod
     async def measure(self, tokens: int) -> float:
         """Return the microseconds per token."""
-        raise NotImplementedError
 
 
 class ServerRow(Row):
@@ -268,8 +270,8 @@ async def run(tokens: int, rounds: int, report: Callable[[str], object]) -> dict
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chunks", description=__doc__)
-    parser.add_argument("--tokens", type=int, default=2000, help="in each measurement")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--tokens", type=positive, default=2000, help="in each measurement")
+    parser.add_argument("--rounds", type=positive, default=40)
     parser.add_argument("--json", type=Path, help="where the record goes")
     given = parser.parse_args()
     measured = asyncio.run(run(given.tokens, given.rounds, print))

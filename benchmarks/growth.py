@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
+from benchmarks.arguments import positive, seconds, some_of
 from benchmarks.entries import Direct
 from benchmarks.grown import GrownRouter, Size, cpu_of, crowd, resident_mib
 from benchmarks.native import CannotMeasure, Programs, compile_programs
@@ -208,12 +209,12 @@ def measure(given: argparse.Namespace, tell: Callable[[str], object]) -> Measure
 def main() -> int:
     """Run as a program: 0 when measured, 2 when this machine cannot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.6, help="of each load in each round")
-    parser.add_argument("--crowd-seconds", type=float, default=8.0, help="of each crowd of streams")
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--seconds", type=seconds, default=0.6, help="of each load in each round")
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), default=list(PARTS), help="parts, by commas"
+        "--crowd-seconds", type=seconds, default=8.0, help="of each crowd of streams"
     )
+    parser.add_argument("--only", type=some_of(PARTS), default=list(PARTS), help="parts, by commas")
     parser.add_argument("--json", type=Path, help="where a record goes")
     given = parser.parse_args()
     try:

@@ -30,6 +30,7 @@ from typing import Any
 import uvloop
 from sanic import Sanic
 
+from benchmarks.arguments import positive
 from benchmarks.pipeline import FULL, HEADERS, MODEL, Entry
 from hoonify_router.adapters.server import ServerAdapter
 from hoonify_router.adapters.upstream import UpstreamConnection
@@ -193,7 +194,7 @@ class Way(Entry):
         self.protocol: Any = ClientProtocol(  # Sanic has no types
             loop=loop, app=app, connections=set(), state={}, unix=None
         )
-        self.protocol.connection_made(self.client)  # type: ignore[no-untyped-call]
+        self.protocol.connection_made(self.client)  # type: ignore[no-untyped-call]  # Sanic has no types
         await asyncio.sleep(0.05)  # Sanic looks at its connection
 
     async def end(self) -> None:
@@ -304,8 +305,8 @@ async def run(given: argparse.Namespace) -> None:
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.path", description=__doc__)
-    parser.add_argument("--requests", type=int, default=200, help="in each measurement")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--requests", type=positive, default=200, help="in each measurement")
+    parser.add_argument("--rounds", type=positive, default=60)
     parser.add_argument("--entry", choices=tuple(ENTRIES))
     parser.add_argument("--kind", choices=tuple(KINDS))
     parser.add_argument("--steps", type=int, metavar="N", help="count steps, show N functions")

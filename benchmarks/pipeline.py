@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive
 from hoonify_router.adapters.base import Adapter, Call, Job
 from hoonify_router.answer import Answer
 from hoonify_router.api import RequestContext, Vitals
@@ -177,8 +178,8 @@ async def run(requests: int, rounds: int, report: Callable[[str], object]) -> di
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000, help="in each measurement")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--requests", type=positive, default=2000, help="in each measurement")
+    parser.add_argument("--rounds", type=positive, default=15)
     given = parser.parse_args()
     asyncio.run(run(given.requests, given.rounds, print))
     return 0

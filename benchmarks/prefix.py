@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive
 from benchmarks.conversations import Outcome, Traffic, medians
 from benchmarks.native import CannotMeasure
 from benchmarks.prefix_engine import HOMES, Replicas, Run, environment
@@ -167,8 +168,10 @@ def put_into_page(page: Path, record: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run as a program: 0 when measured, 2 when this machine cannot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prefix", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="with real engines")
-    parser.add_argument("--requests", type=int, default=96, help="under each balancer in a round")
+    parser.add_argument("--rounds", type=positive, default=1, help="with real engines")
+    parser.add_argument(
+        "--requests", type=positive, default=96, help="under each balancer in a round"
+    )
     parser.add_argument("--simulate", action="store_true", help="start no engine")
     parser.add_argument("--json", type=Path, help="where the record goes")
     parser.add_argument("--page", type=Path, help="page whose tables are replaced")

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive, seconds
 from benchmarks.entries import MODEL, Router
 from benchmarks.processes import Cores, on_cores, spent
 
@@ -97,8 +98,8 @@ async def run(rounds: int, seconds: float) -> dict[str, float]:
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worker_tokens", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--seconds", type=seconds, default=2.0, help="of each load")
     parser.add_argument("--json", type=Path, help="where the record goes")
     given = parser.parse_args()
     measured = asyncio.run(run(given.rounds, given.seconds))

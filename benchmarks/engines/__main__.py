@@ -24,6 +24,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import positive
 from benchmarks.engines import others, served, ways
 from benchmarks.engines.bare import measure_operators, measure_steps
 from benchmarks.engines.copies import rows_allocated
@@ -194,8 +195,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", type=Path, default=_ROOT / "models" / "tiny-chat" / "onnx")
-    parser.add_argument("--rounds", type=int, default=6, help="how often everything is measured")
-    parser.add_argument("--threads", type=int, help="of the engine; default: its own choice")
+    parser.add_argument(
+        "--rounds", type=positive, default=6, help="how often everything is measured"
+    )
+    parser.add_argument("--threads", type=positive, help="of the engine; default: its own choice")
     parser.add_argument("--json", type=Path, help="where the record goes")
     parser.add_argument(
         "--page", type=Path, help="a page of the documentation to put the tables into"
