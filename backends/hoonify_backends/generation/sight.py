@@ -7,6 +7,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from hoonify_backends.generation.pictures import decode, images_of, read_url
@@ -87,7 +88,7 @@ class Sight:
             if seen is None:
                 async with self._decoding:
                     pixels = await asyncio.to_thread(decode, image, self._pixels)
-                seen = await call(lambda pixels=pixels: self._tower.look(pixels))  # type: ignore[misc]
+                seen = await call(partial(self._tower.look, pixels))
                 if image.digest in self._known:  # another was quicker
                     seen = self._known[image.digest]
                 else:
